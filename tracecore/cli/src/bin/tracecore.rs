@@ -1,0 +1,2 @@
+//! The tracecore program.
+fn main() {}
