@@ -64,19 +64,23 @@ pub(super) fn is_multibyte(text: &[u8]) -> bool {
 #[inline(always)]
 fn passes<const N: usize>(text: &[u8]) -> bool {
     let mut faults = Faults::<N>::NONE;
-    if let Some(first) = text.first_chunk::<N>() {
+    let mut rest = text;
+    // An attribute starts with an ASCII tag and length: context enough. Other text starts without any.
+    if !matches!(text, [0..0x80, 0..0x80, ..]) {
+        let Some(first) = text.first_chunk::<N>() else { return false };
         let (mut previous, mut before) = ([0; N], [0; N]);
         previous[1..].copy_from_slice(&first[..N - 1]);
         before[2..].copy_from_slice(&first[..N - 2]);
         faults.step(&before, &previous, first);
+        rest = &text[N - CONTEXT..];
     }
-    let mut rest = &text[N - CONTEXT..];
     while rest.len() > N + CONTEXT {
         faults.window(rest);
         rest = &rest[N..];
     }
     faults.window(&text[text.len() - N - CONTEXT..]);
-    faults.none() && !matches!(text, [.., 0xE0..=0xFF, _] | [.., 0xC0..=0xFF])
+    let complete = !matches!(text, [.., 0xE0..=0xFF, _] | [.., 0xC0..=0xFF]);
+    complete && faults.none()
 }
 
 /// The faults found at each position of a step.
@@ -97,10 +101,10 @@ impl<const N: usize> Faults<N> {
     /// A step over the `N` bytes behind the first [`CONTEXT`] bytes of `window`.
     #[inline(always)]
     fn window(&mut self, window: &[u8]) {
-        if let (Some(before), Some(previous), Some(bytes)) =
-            (window.first_chunk(), window[1..].first_chunk(), window[2..].first_chunk())
-        {
-            self.step(before, previous, bytes);
+        match (window.first_chunk(), window[1..].first_chunk(), window[2..].first_chunk()) {
+            (Some(before), Some(previous), Some(bytes)) => self.step(before, previous, bytes),
+            // Too short to be checked is not checked.
+            _ => self.structure = [0xFF; N],
         }
     }
 
@@ -120,14 +124,13 @@ impl<const N: usize> Faults<N> {
 
     #[inline(always)]
     fn none(&self) -> bool {
-        let mut faults = [0; N];
-        for (i, fault) in faults.iter_mut().enumerate() {
-            *fault = self.structure[i] & 0x80
-                | self.range[i] & 0x20
-                | mask(self.least[i] < 2)
-                | mask(self.greatest[i] >= 0xF0);
+        let mut faults = 0;
+        for i in 0..N {
+            // Below 2, and from F0 on, the differences are not 0.
+            let start = 2_u8.saturating_sub(self.least[i]) | self.greatest[i].saturating_sub(0xEF);
+            faults |= self.structure[i] & 0x80 | self.range[i] & 0x20 | start;
         }
-        faults == [0; N]
+        faults == 0
     }
 }
 

@@ -117,9 +117,9 @@ impl<'a> Walk<'a> {
             return 0;
         }
         let mut behind = rest;
-        while let [next, length @ 0..0x80, ref inner @ ..] = *behind
+        while let [next, ref value @ ..] = *behind
             && next == key
-            && let Some((body, left)) = inner.split_at_checked(usize::from(length))
+            && let Some((body, left)) = take_short(value)
         {
             match plain_attribute(body) {
                 Plain::Canonical => {}
@@ -321,29 +321,42 @@ enum Plain {
     No,
 }
 
-/// Looks whether `body` is a valid `KeyValue` of less than 128 bytes: a key, and a string, a boolean, an integer or a
-/// double.
+/// Looks whether `body` is a valid `KeyValue` of a key, and a string, a boolean, an integer or a double.
 #[inline(always)]
 fn plain_attribute(body: &[u8]) -> Plain {
-    // In less than 128 bytes every length is one byte.
-    let [first, length, rest @ ..] = body else { return Plain::No };
-    let Some((front, [second, rest_length, back @ ..])) = rest.split_at_checked(usize::from(*length)) else {
-        return Plain::No;
-    };
-    if body.len() >= 0x80 || usize::from(*rest_length) != back.len() {
-        return Plain::No;
-    }
+    let [first, rest @ ..] = body else { return Plain::No };
+    let Some((front, [second, rest @ ..])) = take_short(rest) else { return Plain::No };
+    let Some((back, [])) = take_short(rest) else { return Plain::No };
     let (plain, key, value) = match (*first, *second) {
         (KEY, VALUE) => (Plain::Canonical, front, back),
         (VALUE, KEY) => (Plain::Swapped, back, front),
         _ => return Plain::No,
     };
-    let text = match *value {
-        // All tags and lengths are ASCII. So key and value are valid text exactly if the whole body is.
-        [STRING, length, ref text @ ..] if usize::from(length) == text.len() => body,
-        [DOUBLE, _, _, _, _, _, _, _, _] | [BOOL | INT, 0..0x80] | [BOOL | INT, 0x80..=0xFF, 0..0x80] => key,
-        [BOOL | INT, ref integer @ ..] if matches!(skip_varint(integer), Ok([])) => key,
-        _ => return Plain::No,
+    let valid = match value {
+        [STRING, rest @ ..] => match take_short(rest) {
+            // In less than 128 bytes every tag and every length is one ASCII byte. So the key and the value are valid
+            // text exactly if the whole body is.
+            Some((_, [])) if body.len() < 0x80 => utf8::is_utf8(body),
+            Some((text, [])) => utf8::is_utf8(key) && utf8::is_utf8(text),
+            _ => false,
+        },
+        [DOUBLE, _, _, _, _, _, _, _, _] | [BOOL | INT, 0..0x80] | [BOOL | INT, 0x80..=0xFF, 0..0x80] => {
+            utf8::is_utf8(key)
+        }
+        [BOOL | INT, integer @ ..] => matches!(skip_varint(integer), Ok([])) && utf8::is_utf8(key),
+        _ => false,
     };
-    if utf8::is_ascii(text) || utf8::is_multibyte(text) { plain } else { Plain::No }
+    if valid { plain } else { Plain::No }
+}
+
+/// What a length of at most two bytes announces, and what is behind it.
+#[inline(always)]
+fn take_short(value: &[u8]) -> Option<(&[u8], &[u8])> {
+    match *value {
+        [length @ 0..0x80, ref rest @ ..] => rest.split_at_checked(usize::from(length)),
+        [low, high @ 0..0x80, ref rest @ ..] => {
+            rest.split_at_checked(usize::from(low & 0x7F) | usize::from(high) << 7)
+        }
+        _ => None,
+    }
 }
