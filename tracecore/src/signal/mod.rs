@@ -7,12 +7,15 @@
 //! Deliberately absent: acknowledgement (the verdict of `emit` is the one way back), and profiles.
 
 mod batch;
+mod otlp;
 mod schema;
 mod utf8;
 pub mod view;
 mod walk;
 mod wire_error;
 
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::str::FromStr;
