@@ -1,1 +1,43 @@
-//! TODO.
+//! Configuration: from sources to a typed [`Config`], every value knowing where it was written.
+//!
+//! [`load`] reads YAML sources, merges them, lays `--set` over them and resolves `${…}`, giving one tree of [`Node`]s.
+//! [`Config::from_tree`] takes the tree apart into components, pipelines and telemetry. A component's own settings stay a
+//! [`Node`] until the component is known; then [`Node::deserialize`] makes its type of them.
+//!
+//! Invariants: whatever the input, work and memory are bounded and the answer is a value or errors with path, file, line
+//! and column; nothing here reads the process environment, which is a function that the caller gives; no message repeats a
+//! value that a substitution fetched. Deliberately absent: which component types exist (the registry's), and any
+//! source on the network.
+
+mod de;
+mod error;
+mod fault;
+mod id;
+mod model;
+mod node;
+mod origin;
+mod scalar;
+mod source;
+mod substitute;
+mod telemetry;
+mod value;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{ConfigError, ConfigErrors, Warning};
+pub use id::{ComponentId, IdError, PipelineId};
+pub use model::{Component, Config, Pipeline, Reference, Service};
+pub use node::{Key, Node, Scalar, Value};
+pub use origin::Origin;
+pub use source::{Loaded, Source, UriError, load};
+pub use substitute::{MAX_REFERENCE_DEPTH, MAX_REFERENCES};
+pub use telemetry::{Paths, Telemetry};
+pub use value::{
+    ByteSize, ByteSizeError, Delay, DurationError, Endpoint, EndpointError, MountPath, MountPathError, Period,
+};
+pub use yaml::{MAX_DEPTH, MAX_ERRORS, MAX_NODES, MAX_SOURCE_BYTES};
+
+/// The environment as configuration sees it: a variable's value, or nothing where it is not set.
+pub type Env<'a> = dyn Fn(&str) -> Option<String> + 'a;

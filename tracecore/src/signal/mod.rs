@@ -1,44 +1,24 @@
-//! What flows through a pipeline: OTLP protobuf bytes that were validated once.
-//!
-//! A [`Batch`] is one signal as encoded OTLP. Only [`Batch::validate`] makes one, so whoever holds a batch may rely on
-//! its structure, its UTF-8 and its nesting depth, and nothing behind the receiver decodes unless it asks. It is read
-//! through the borrowed views of [`view`]; [`Batch::decode`] is the one way to the decoded form.
-//!
-//! Deliberately absent: acknowledgement (the verdict of `emit` is the one way back), and profiles.
-
-mod batch;
-mod otlp;
-mod schema;
-mod utf8;
-pub mod view;
-mod walk;
-mod wire_error;
-
-#[cfg(test)]
-mod tests;
+//! What flows: one of three signals.
 
 use std::fmt;
 use std::str::FromStr;
 
-pub use batch::{Batch, Decoded, SignalMismatch};
-pub use wire_error::{FieldName, Place, WireError};
-
-/// What a batch carries.
+/// One of the three kinds of telemetry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Signal {
     /// Spans.
     Traces,
-    /// Metric data points.
+    /// Metric points.
     Metrics,
     /// Log records.
     Logs,
 }
 
 impl Signal {
-    /// Every signal, in the order of the documentation.
+    /// Every signal.
     pub const ALL: [Signal; 3] = [Signal::Traces, Signal::Metrics, Signal::Logs];
 
-    /// The name in configuration and in labels.
+    /// The name in pipeline ids and labels.
     pub const fn as_str(self) -> &'static str {
         match self {
             Signal::Traces => "traces",
@@ -50,19 +30,19 @@ impl Signal {
 
 impl fmt::Display for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+        f.write_str(self.as_str())
     }
 }
 
-/// A name that is no signal.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown signal `{0}`, expected traces, metrics or logs")]
-pub struct UnknownSignal(pub String);
+/// The text names no signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown signal: it is traces, metrics or logs")]
+pub struct UnknownSignal;
 
 impl FromStr for Signal {
     type Err = UnknownSignal;
 
-    fn from_str(name: &str) -> Result<Self, UnknownSignal> {
-        Signal::ALL.into_iter().find(|signal| signal.as_str() == name).ok_or_else(|| UnknownSignal(name.to_owned()))
+    fn from_str(text: &str) -> Result<Self, UnknownSignal> {
+        Signal::ALL.into_iter().find(|signal| signal.as_str() == text).ok_or(UnknownSignal)
     }
 }

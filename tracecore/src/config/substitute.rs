@@ -1,0 +1,341 @@
+//! `${…}` in values: environment variables, files and YAML, as the Collector's configuration has them.
+//!
+//! - `${NAME}` and `${env:NAME}` are the variable, with `:-text` for when it is not set; `${file:PATH}` is a file's
+//!   content; `${yaml:TEXT}` is the text itself. `$$` is a dollar sign, and `$NAME` without braces is left alone.
+//! - A reference that fills its field is parsed as YAML, so that `true` and `1` are typed; text that is no YAML is text, and
+//!   a string field takes what was fetched as it came. A reference inside a longer text stays text.
+//! - What was fetched may hold references of its own. They are resolved within it, so that no fetched text can combine with
+//!   its surroundings to a new reference.
+//! - A reference ends at the first `}`; what stands in it may come from references, but holds no other `$`.
+//!
+//! Invariant: the environment is read only through the function given. Deliberately absent: references in keys, and
+//! `http:` and `https:`.
+
+use std::fs::File;
+use std::io::Read;
+use std::sync::Arc;
+
+use super::Env;
+use super::error::{ConfigError, Warning};
+use super::node::{Node, Scalar, Value};
+use super::origin::{Origin, Path};
+use super::yaml::{self, Budget, MAX_SOURCE_BYTES, Place, Refusal};
+
+/// How many references one field may use, nested ones counted: a chain that doubles at each step stops here.
+pub const MAX_REFERENCES: usize = 1000;
+
+/// How deep references may nest through what they fetch: honest chains have two or three, and this recurses.
+pub const MAX_REFERENCE_DEPTH: usize = 32;
+
+/// Resolves the references of one tree.
+pub(super) struct Substitution<'a> {
+    env: &'a Env<'a>,
+    budget: &'a mut Budget,
+    errors: &'a mut Vec<ConfigError>,
+    warnings: &'a mut Vec<Warning>,
+    /// The references being resolved, outermost first.
+    active: Vec<String>,
+    /// How many references the current field has used.
+    used: usize,
+}
+
+/// What a reference gave.
+enum Fetched {
+    /// The variable is not set and there is no default.
+    Unset { name: String },
+    /// The default after `:-`, which stands in the source itself.
+    Default(String),
+    /// The value of a variable.
+    Variable { text: String, via: Arc<str> },
+    /// The content of a file.
+    File { text: String, path: Arc<str>, via: Arc<str> },
+    /// The text of a `yaml:` reference.
+    Inline(String),
+}
+
+/// What became of a text.
+enum Expanded {
+    /// The text is one reference and nothing else; this is what stands between the braces.
+    Whole(String),
+    /// The text with its references replaced, and where the first value came from.
+    Text { text: String, via: Option<Arc<str>> },
+}
+
+/// A problem with a reference, as a sentence.
+type Problem = String;
+
+impl<'a> Substitution<'a> {
+    pub(super) fn new(
+        env: &'a Env<'a>,
+        budget: &'a mut Budget,
+        errors: &'a mut Vec<ConfigError>,
+        warnings: &'a mut Vec<Warning>,
+    ) -> Self {
+        Substitution { env, budget, errors, warnings, active: Vec::new(), used: 0 }
+    }
+
+    /// Resolves every reference in the tree, which stands at `depth` levels below the top.
+    pub(super) fn walk(&mut self, node: &mut Node, path: Path<'_>, depth: usize) {
+        let below = depth.saturating_add(1);
+        match &mut node.value {
+            Value::Null => {}
+            Value::Sequence(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    self.walk(item, Path::Index(&path, index), below);
+                }
+            }
+            Value::Mapping(entries) => {
+                for (key, value) in entries {
+                    self.walk(value, Path::Key(&path, &key.text), below);
+                }
+            }
+            Value::Scalar(scalar) if scalar.text.contains('$') => {
+                if self.active.is_empty() {
+                    self.used = 0;
+                }
+                if let Err(problem) = self.field(node, path, depth) {
+                    self.errors.push(ConfigError::new(path, &node.origin, problem));
+                }
+            }
+            Value::Scalar(_) => {}
+        }
+    }
+
+    fn field(&mut self, node: &mut Node, path: Path<'_>, depth: usize) -> Result<(), Problem> {
+        let Value::Scalar(scalar) = &node.value else { return Ok(()) };
+        match self.expand(&scalar.text, true, path, &node.origin)? {
+            Expanded::Text { text, via } => {
+                node.value = Value::Scalar(Scalar::quoted(text));
+                if let (Some(via), None) = (via, node.origin.via()) {
+                    node.origin = node.origin.through(via);
+                }
+            }
+            Expanded::Whole(reference) => *node = self.whole(reference, &node.origin, path, depth)?,
+        }
+        Ok(())
+    }
+
+    /// Resolves a reference that fills its field.
+    fn whole(&mut self, reference: String, origin: &Origin, path: Path<'_>, depth: usize) -> Result<Node, Problem> {
+        let (text, origin, place) = match self.fetch(&reference)? {
+            Fetched::Unset { name } => {
+                self.warn_unset(&name, path, origin);
+                return Ok(Node::new(Value::Null, through(origin, &format!("env:{name}").into())));
+            }
+            Fetched::Default(text) if text.is_empty() => {
+                return Ok(Node::new(Value::Scalar(Scalar::quoted("")), origin.clone()));
+            }
+            Fetched::Default(text) | Fetched::Inline(text) => (text, origin.clone(), Place::Fixed(origin.clone())),
+            Fetched::Variable { text, via } => {
+                let origin = through(origin, &via);
+                (text, origin.clone(), Place::Fixed(origin))
+            }
+            Fetched::File { text, path, via } => (text, through(origin, &via), Place::Source(path)),
+        };
+        let parsed = yaml::parse(&text, &place, depth, self.budget);
+        let text = if let Place::Source(_) = place { one_value(text) } else { text };
+        let value = match parsed {
+            Ok(node) => node.value,
+            Err(Refusal::Malformed(_)) => Value::Scalar(Scalar::quoted(text.as_str())),
+            Err(Refusal::TooMuch(error)) => return Err(error.message),
+        };
+        let mut node = Node::new(value, origin);
+        let refers = text.contains('$');
+        self.active.push(reference);
+        let as_text = self.as_text(text, path, &node.origin);
+        self.walk(&mut node, path, depth);
+        self.active.pop();
+        node.fetched = match (&node.value, as_text) {
+            (Value::Scalar(scalar), Some(text)) if *scalar.text == *text => None,
+            // It came down to a variable that is not set.
+            (Value::Null, _) if refers => None,
+            (_, text) => text.map(String::into_boxed_str),
+        };
+        Ok(node)
+    }
+
+    /// What a string field would take of a fetched text. Where that has a problem, so has the YAML, which reports it.
+    fn as_text(&mut self, text: String, path: Path<'_>, origin: &Origin) -> Option<String> {
+        if !text.contains('$') {
+            return Some(text);
+        }
+        let warned = self.warnings.len();
+        let expanded = self.expand(&text, false, path, origin);
+        self.warnings.truncate(warned);
+        match expanded {
+            Ok(Expanded::Text { text, .. }) => Some(text),
+            Ok(Expanded::Whole(_)) | Err(_) => None,
+        }
+    }
+
+    /// Replaces the references in a text. With `whole`, a text that is one reference is only taken apart.
+    fn expand(&mut self, text: &str, whole: bool, path: Path<'_>, origin: &Origin) -> Result<Expanded, Problem> {
+        let mut out = String::new();
+        let mut first_via = None;
+        // The references that are open, each with what it holds so far.
+        let mut open: Vec<String> = Vec::new();
+        let mut outermost_begins = 0;
+        let mut rest = text;
+        while let Some(c) = rest.chars().next() {
+            if let Some(after) = rest.strip_prefix("${") {
+                if open.is_empty() {
+                    outermost_begins = text.len() - rest.len();
+                }
+                open.push(String::new());
+                rest = after;
+            } else if let (Some(after), true) = (rest.strip_prefix("$$"), open.is_empty()) {
+                out.push('$');
+                rest = after;
+            } else if let (Some(after), Some(reference)) = (rest.strip_prefix('}'), open.pop_if(|_| c == '}')) {
+                rest = after;
+                if whole && open.is_empty() && rest.is_empty() && outermost_begins == 0 {
+                    return Ok(Expanded::Whole(reference));
+                }
+                let (value, via) = self.inline(reference, path, origin)?;
+                first_via = first_via.or(via);
+                open.last_mut().unwrap_or(&mut out).push_str(&value);
+            } else {
+                open.last_mut().unwrap_or(&mut out).push(c);
+                rest = rest.get(c.len_utf8()..).unwrap_or_default();
+            }
+        }
+        match open.is_empty() {
+            true => Ok(Expanded::Text { text: out, via: first_via }),
+            false => Err("`${` is not closed by `}`; write `$${` for the characters themselves".into()),
+        }
+    }
+
+    /// Resolves a reference inside a longer text.
+    fn inline(
+        &mut self,
+        reference: String,
+        path: Path<'_>,
+        origin: &Origin,
+    ) -> Result<(String, Option<Arc<str>>), Problem> {
+        let (text, via) = match self.fetch(&reference)? {
+            Fetched::Unset { name } => {
+                self.warn_unset(&name, path, origin);
+                (String::new(), None)
+            }
+            Fetched::Default(text) | Fetched::Inline(text) => (text, None),
+            Fetched::Variable { text, via } => (text, Some(via)),
+            Fetched::File { text, via, .. } => (one_value(text), Some(via)),
+        };
+        if !text.contains('$') {
+            return Ok((text, via));
+        }
+        self.active.push(reference);
+        let expanded = self.expand(&text, false, path, origin);
+        self.active.pop();
+        match expanded? {
+            Expanded::Text { text, via: inner } => Ok((text, via.or(inner))),
+            Expanded::Whole(reference) => Ok((reference, via)),
+        }
+    }
+
+    fn warn_unset(&mut self, name: &str, path: Path<'_>, origin: &Origin) {
+        let message = format!("the environment variable {name} is not set; write ${{env:{name}:-}} if that is meant");
+        self.warnings.push(Warning { path: path.to_string(), origin: origin.clone(), message });
+    }
+
+    fn fetch(&mut self, reference: &str) -> Result<Fetched, Problem> {
+        if self.active.iter().any(|active| active == reference) {
+            return Err(format!("${{{reference}}} refers to itself: {} -> {reference}", self.active.join(" -> ")));
+        }
+        self.used = self.used.saturating_add(1);
+        if self.used > MAX_REFERENCES {
+            return Err(format!("uses more than {MAX_REFERENCES} references, nested ones counted"));
+        }
+        if self.active.len() >= MAX_REFERENCE_DEPTH {
+            return Err(format!("references nest more than {MAX_REFERENCE_DEPTH} deep"));
+        }
+        let fetched = self.look_up(reference)?;
+        let bytes = match &fetched {
+            Fetched::Unset { .. } => 0,
+            Fetched::Default(text)
+            | Fetched::Inline(text)
+            | Fetched::Variable { text, .. }
+            | Fetched::File { text, .. } => text.len(),
+        };
+        self.budget.fetched_bytes =
+            self.budget.fetched_bytes.checked_sub(bytes).ok_or_else(|| {
+                format!("the references of the configuration fetch more than {MAX_SOURCE_BYTES} bytes")
+            })?;
+        Ok(fetched)
+    }
+
+    fn look_up(&self, reference: &str) -> Result<Fetched, Problem> {
+        if reference.contains('$') {
+            return Err(format!("a reference cannot hold a `$`, as ${{{reference}}} does"));
+        }
+        let (scheme, rest) = match reference.split_once(':') {
+            None => ("env", reference),
+            Some((scheme @ ("env" | "file" | "yaml" | "http" | "https"), rest)) => (scheme, rest),
+            Some((_, rest)) if rest.starts_with('-') => ("env", reference),
+            Some((scheme, _)) => {
+                return Err(format!("${{{scheme}:…}} is not supported; the schemes are env, file and yaml"));
+            }
+        };
+        match scheme {
+            "env" => self.variable(rest),
+            "file" => read_file(rest),
+            "yaml" => Ok(Fetched::Inline(rest.to_owned())),
+            _ => Err(format!("${{{scheme}:…}} is not supported: no configuration is read over the network")),
+        }
+    }
+
+    fn variable(&self, reference: &str) -> Result<Fetched, Problem> {
+        let (name, default) = match reference.split_once(":-") {
+            Some((name, default)) => (name, Some(default)),
+            None => (reference, None),
+        };
+        if !is_variable_name(name) {
+            return Err(format!(
+                "{name:?} cannot name an environment variable: a letter or `_`, then letters, digits and `_`"
+            ));
+        }
+        Ok(match ((self.env)(name), default) {
+            (Some(text), _) => Fetched::Variable { text, via: format!("env:{name}").into() },
+            (None, Some(default)) => Fetched::Default(default.to_owned()),
+            (None, None) => Fetched::Unset { name: name.to_owned() },
+        })
+    }
+}
+
+/// The origin of a fetched value. One that was itself fetched keeps the outermost name: that one stands in the file.
+fn through(origin: &Origin, via: &Arc<str>) -> Origin {
+    if origin.via().is_some() { origin.clone() } else { origin.through(via.clone()) }
+}
+
+pub(super) fn is_variable_name(name: &str) -> bool {
+    !name.starts_with(|c: char| c.is_ascii_digit())
+        && !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// The text of a file that holds one value: the line break that ends most such files is no part of it.
+fn one_value(mut text: String) -> String {
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    text
+}
+
+fn read_file(path: &str) -> Result<Fetched, Problem> {
+    let failed = |error: std::io::Error| format!("cannot read the file {path}: {error}");
+    // Opening a pipe would wait for a writer.
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(format!("cannot read {path}: it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(MAX_SOURCE_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+    File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).map_err(failed)?;
+    let text = String::from_utf8(bytes).map_err(|_| format!("the file {path} is not valid UTF-8"))?;
+    if text.len() > MAX_SOURCE_BYTES {
+        return Err(format!("the file {path} is larger than {MAX_SOURCE_BYTES} bytes"));
+    }
+    Ok(Fetched::File { text, path: path.into(), via: format!("file:{path}").into() })
+}

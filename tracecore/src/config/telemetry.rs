@@ -1,0 +1,83 @@
+//! The `telemetry` block: what the collector's own surface listens on.
+//!
+//! A block that is not enabled is not looked at: a template may stay in the file.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::error::ConfigError;
+use super::node::Node;
+use super::value::{Endpoint, MountPath};
+
+/// Localhost: metrics and health say much about a machine, so showing them to a network is a decision.
+const DEFAULT_LISTEN: Endpoint = Endpoint::localhost(8888);
+
+/// The collector's own surface: metrics and health.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Telemetry {
+    /// Whether the surface is served. Without it no port is bound, and the rest of the block is not looked at.
+    pub enabled: bool,
+    /// Where the surface listens.
+    pub listen: Endpoint,
+    /// Where each part of the surface is mounted.
+    pub paths: Paths,
+}
+
+/// Where each part of the surface is mounted.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Paths {
+    /// Metrics for a scraper.
+    pub metrics: MountPath,
+    /// Whether the process lives.
+    pub healthz: MountPath,
+    /// Whether the process does its work.
+    pub readyz: MountPath,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Telemetry { enabled: false, listen: DEFAULT_LISTEN, paths: Paths::default() }
+    }
+}
+
+impl Default for Paths {
+    fn default() -> Self {
+        Paths {
+            metrics: MountPath::constant("/metrics"),
+            healthz: MountPath::constant("/healthz"),
+            readyz: MountPath::constant("/readyz"),
+        }
+    }
+}
+
+impl Telemetry {
+    /// Reads the block, if it is enabled.
+    pub(super) fn from_node(node: &Node) -> Result<Self, ConfigError> {
+        let enabled = node.get("enabled").map_or(Ok(None), |enabled| enabled.deserialize("telemetry.enabled"))?;
+        if enabled != Some(true) && matches!(node.entries(), [_, ..]) {
+            return Ok(Telemetry::default());
+        }
+        let telemetry: Telemetry = node.deserialize("telemetry")?;
+        telemetry.paths.distinct(node)?;
+        Ok(telemetry)
+    }
+}
+
+impl Paths {
+    fn distinct(&self, telemetry: &Node) -> Result<(), ConfigError> {
+        let paths = [("metrics", &self.metrics), ("healthz", &self.healthz), ("readyz", &self.readyz)];
+        for (index, (name, path)) in paths.iter().enumerate() {
+            let earlier = paths.iter().take(index).find(|(_, earlier)| earlier == path);
+            if let Some((other, _)) = earlier {
+                // One of the two may be a default, which is nowhere written.
+                let written = |name: &str| telemetry.get("paths").and_then(|paths| paths.get(name));
+                let node = written(name).or_else(|| written(other)).unwrap_or(telemetry);
+                let message = format!("is the same path as telemetry.paths.{other}");
+                return Err(ConfigError::new(format_args!("telemetry.paths.{name}"), node.origin(), message));
+            }
+        }
+        Ok(())
+    }
+}
