@@ -1,12 +1,12 @@
 //! From a [`Node`] to a type, by serde, with errors that know their place.
 //!
-//! serde tells an error as it unwinds. The innermost node that sees it puts its path and place to it, and only then is the
-//! sentence made, so that a value which a substitution fetched is never part of it.
+//! serde tells an error as it unwinds. The innermost node that sees it puts its path and place to it, and only then is
+//! the sentence made, so that a value which a substitution fetched is never part of it.
 //!
 //! Where a type asks for text, it gets the text as written: `version: 1.10` is "1.10". Where it asks for a number or a
-//! boolean, the scalar must be unquoted and mean one. Null is an empty mapping or list to those who ask for these. A setting
-//! whose variable is not set counts as not written. What serde buffers (internally tagged enums, `flatten`) loses
-//! its place inside: the error then stands at the node around it.
+//! boolean, the scalar must be unquoted and mean one. Null is an empty mapping or list to those who ask for these. A
+//! setting whose variable is not set counts as not written. What serde buffers (internally tagged enums, `flatten`)
+//! loses its place inside: the error then stands at the node around it.
 
 use std::fmt;
 
@@ -22,8 +22,8 @@ use super::scalar::{Plain, has_leading_zero};
 impl Node {
     /// Makes a `T` of this tree. `path` is the way to this node from the top, for messages.
     ///
-    /// An unknown key (of a type with `deny_unknown_fields`), a missing one, a value of the wrong type or out of range is an
-    /// error with the path and the place of the very node.
+    /// An unknown key (of a type with `deny_unknown_fields`), a missing one, a value of the wrong type or out of range
+    /// is an error with the path and the place of the very node.
     pub fn deserialize<'de, T: Deserialize<'de>>(&'de self, path: &str) -> Result<T, ConfigError> {
         let path = Path::Root(path);
         T::deserialize(NodeDeserializer { node: self, path }).map_err(|fault| fault.place(path, &self.origin))
@@ -132,7 +132,7 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'de, '_> {
                     _ => self.float().and_then(|value| visitor.visit_f64(value)),
                 },
                 Some(Plain::Float(value)) => visitor.visit_f64(value),
-                Some(Plain::Text) | None => visitor.visit_borrowed_str(self.node.fetched.as_ref().unwrap_or(text)),
+                Some(Plain::Text) | None => visitor.visit_borrowed_str(text),
             },
         };
         self.placed(result)

@@ -1,7 +1,7 @@
 //! The error of the deserializer, before and after it has a place.
 //!
-//! serde tells an error as it unwinds, first without a place. The sentence is made only when the place is known: a value
-//! that a substitution fetched is then left out of it.
+//! serde tells an error as it unwinds, first without a place. The sentence is made only when the place is known: a
+//! value that a substitution fetched is then left out of it.
 
 use std::fmt;
 

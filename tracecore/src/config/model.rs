@@ -1,7 +1,8 @@
 //! The typed configuration: components, pipelines, telemetry.
 //!
 //! Invariant: in a [`Config`] every reference of a pipeline names a component of the right role that is defined, every
-//! pipeline has a receiver and an exporter, and no id stands twice in a list. What a component's own settings mean is not known here.
+//! pipeline has a receiver and an exporter, and no id stands twice in a list. What a component's own settings mean is
+//! not known here.
 
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
@@ -15,8 +16,8 @@ use super::origin::Origin;
 use super::telemetry::Telemetry;
 use super::value::Period;
 
-/// How long queues may drain at shutdown: within the ten seconds that container runtimes allow by default, with room for the
-/// rest of the shutdown.
+/// How long queues may drain at shutdown: within the ten seconds that container runtimes allow by default, with room
+/// for the rest of the shutdown.
 const DEFAULT_DRAIN_TIMEOUT: Period = Period::secs(5);
 
 const SECTIONS: [&str; 5] = ["receivers", "processors", "exporters", "service", "telemetry"];
@@ -216,8 +217,8 @@ impl Errors {
                 "telemetry" => self.add(
                     "service.telemetry",
                     &key.origin,
-                    "is not supported: use the telemetry section at the top level (enabled, listen, paths); the log level is \
-                     set by RUST_LOG",
+                    "is not supported: use the telemetry section at the top level (enabled, listen, paths); the log level \
+                     is set by RUST_LOG",
                 ),
                 "extensions" => self.add(
                     "service.extensions",
@@ -272,8 +273,8 @@ impl Errors {
         let mut references = Vec::new();
         for (index, item) in items.iter().enumerate() {
             let path = format!("{path}[{index}]");
-            let Some(text) = self.keep(item.deserialize::<&str>(&path)) else { continue };
-            let Some(id) = self.parse::<ComponentId>(text, &path, &item.origin) else { continue };
+            let Some(text) = self.keep(item.deserialize::<String>(&path)) else { continue };
+            let Some(id) = self.parse::<ComponentId>(&text, &path, &item.origin) else { continue };
             if seen.insert(id.clone()) {
                 references.push(Reference { id, origin: item.origin.clone() });
             } else {

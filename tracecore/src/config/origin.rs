@@ -28,7 +28,7 @@ impl Origin {
         Origin { via: Some(via), ..self.clone() }
     }
 
-    /// The file's path, `--set a.b`, `env:NAME`, `yaml:` or the name of an embedded default.
+    /// The file's path, `--set a.b`, `env:NAME`, `yaml` or the name of an embedded default.
     pub fn source(&self) -> &str {
         &self.source
     }
@@ -43,8 +43,8 @@ impl Origin {
         self.column
     }
 
-    /// What a substitution fetched the value from (`env:NAME`, `file:PATH`). Such a value may be a secret, so no message
-    /// repeats it.
+    /// What a substitution fetched the value from (`env:NAME`, `file:PATH`). Such a value may be a secret, so no
+    /// message repeats it.
     pub fn via(&self) -> Option<&str> {
         self.via.as_deref()
     }

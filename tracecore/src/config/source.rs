@@ -105,8 +105,9 @@ pub struct Loaded {
 /// Reads the sources in order, merges them (later wins), lays each `a.b=value` of `overrides` over them, and resolves
 /// the references.
 ///
-/// Mappings merge deeply; lists and all else are replaced, and a null clears what an earlier source said. Everything that
-/// is wrong is reported, each problem with its place. `env` is the only way to the environment.
+/// Mappings merge deeply; lists and all else are replaced, and a null clears what an earlier source said. Everything
+/// that is wrong is reported, each problem with its place. `env` is the only way to the environment. An override splits
+/// its path at every `.` and `::`, so a key that itself has one can be set in a `yaml:` source or a file only.
 pub fn load(sources: &[Source], overrides: &[String], env: &Env<'_>) -> Result<Loaded, ConfigErrors> {
     let mut budget = Budget::new();
     let mut errors = Vec::new();
@@ -157,7 +158,7 @@ fn read_file(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
 
 /// Reads the text of a `yaml:` source, whose keys may be paths.
 fn read_paths(text: &str, budget: &mut Budget) -> Result<Node, Refusal> {
-    let root = yaml::parse(text, &Place::Source("yaml:".into()), 0, budget)?;
+    let root = yaml::parse(text, &Place::Source("yaml".into()), 0, budget)?;
     let Node { value: Value::Mapping(entries), origin, .. } = root else { return Ok(root) };
     let mut merged = Node::empty(origin);
     for (key, node) in entries {
@@ -178,7 +179,14 @@ fn read_override(set: &str, budget: &mut Budget) -> Result<Node, Vec<ConfigError
     }
     let dotted = path.replace(KEY_SEPARATOR, ".");
     let keys: Vec<&str> = dotted.split('.').collect();
-    let value = yaml::parse(value, &Place::Fixed(origin.clone()), keys.len(), budget).map_err(Refusal::into_errors)?;
+    let value = yaml::parse(value, &Place::Fixed(origin.clone()), keys.len(), budget).map_err(|refusal| {
+        let mut errors = refusal.into_errors();
+        for error in &mut errors {
+            let separator = if error.path.is_empty() || error.path.starts_with('[') { "" } else { "." };
+            error.path = format!("{dotted}{separator}{}", error.path);
+        }
+        errors
+    })?;
     nest(&keys, value, &origin).map_err(|error| vec![error])
 }
 

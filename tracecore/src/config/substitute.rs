@@ -2,10 +2,10 @@
 //!
 //! - `${NAME}` and `${env:NAME}` are the variable, with `:-text` for when it is not set; `${file:PATH}` is a file's
 //!   content; `${yaml:TEXT}` is the text itself. `$$` is a dollar sign, and `$NAME` without braces is left alone.
-//! - A reference that fills its field is parsed as YAML, so that `true` and `1` are typed; text that is no YAML is text, and
-//!   a string field takes what was fetched as it came. A reference inside a longer text stays text.
-//! - What was fetched may hold references of its own. They are resolved within it, so that no fetched text can combine with
-//!   its surroundings to a new reference.
+//! - A reference that fills its field is parsed as YAML, so that `true` and `1` are typed; text that is no YAML is
+//!   text, and a string field takes what was fetched as it came. A reference inside a longer text stays text.
+//! - What was fetched may hold references of its own. They are resolved within it, so that no fetched text can combine
+//!   with its surroundings to a new reference.
 //! - A reference ends at the first `}`; what stands in it may come from references, but holds no other `$`.
 //!
 //! Invariant: the environment is read only through the function given. Deliberately absent: references in keys, and
@@ -19,13 +19,16 @@ use super::Env;
 use super::error::{ConfigError, Warning};
 use super::node::{Node, Scalar, Value};
 use super::origin::{Origin, Path};
-use super::yaml::{self, Budget, MAX_SOURCE_BYTES, Place, Refusal};
+use super::yaml::{self, Budget, MAX_ERRORS, MAX_SOURCE_BYTES, Place, Refusal};
 
 /// How many references one field may use, nested ones counted: a chain that doubles at each step stops here.
 pub const MAX_REFERENCES: usize = 1000;
 
 /// How deep references may nest through what they fetch: honest chains have two or three, and this recurses.
 pub const MAX_REFERENCE_DEPTH: usize = 32;
+
+/// The names that stand for themselves before a colon, even where `:-` could be a default.
+const SCHEMES: [&str; 5] = ["env", "file", "yaml", "http", "https"];
 
 /// Resolves the references of one tree.
 pub(super) struct Substitution<'a> {
@@ -37,6 +40,8 @@ pub(super) struct Substitution<'a> {
     active: Vec<String>,
     /// How many references the current field has used.
     used: usize,
+    /// The current field as it is written; empty if it was itself fetched. What is not in here is never shown.
+    written: String,
 }
 
 /// What a reference gave.
@@ -71,11 +76,14 @@ impl<'a> Substitution<'a> {
         errors: &'a mut Vec<ConfigError>,
         warnings: &'a mut Vec<Warning>,
     ) -> Self {
-        Substitution { env, budget, errors, warnings, active: Vec::new(), used: 0 }
+        Substitution { env, budget, errors, warnings, active: Vec::new(), used: 0, written: String::new() }
     }
 
     /// Resolves every reference in the tree, which stands at `depth` levels below the top.
     pub(super) fn walk(&mut self, node: &mut Node, path: Path<'_>, depth: usize) {
+        if self.errors.len() >= MAX_ERRORS {
+            return;
+        }
         let below = depth.saturating_add(1);
         match &mut node.value {
             Value::Null => {}
@@ -103,15 +111,18 @@ impl<'a> Substitution<'a> {
 
     fn field(&mut self, node: &mut Node, path: Path<'_>, depth: usize) -> Result<(), Problem> {
         let Value::Scalar(scalar) = &node.value else { return Ok(()) };
-        match self.expand(&scalar.text, true, path, &node.origin)? {
-            Expanded::Text { text, via } => {
-                node.value = Value::Scalar(Scalar::quoted(text));
-                if let (Some(via), None) = (via, node.origin.via()) {
-                    node.origin = node.origin.through(via);
-                }
+        let written = if node.origin.via().is_none() { scalar.text.to_string() } else { String::new() };
+        let outer = std::mem::replace(&mut self.written, written);
+        let resolved = match self.expand(&scalar.text, true, path, &node.origin) {
+            Ok(Expanded::Whole(reference)) => self.whole(reference, &node.origin, path, depth),
+            Ok(Expanded::Text { text, via }) => {
+                let origin = via.map_or_else(|| node.origin.clone(), |via| through(&node.origin, &via));
+                Ok(Node::new(Value::Scalar(Scalar::quoted(text)), origin))
             }
-            Expanded::Whole(reference) => *node = self.whole(reference, &node.origin, path, depth)?,
-        }
+            Err(problem) => Err(problem),
+        };
+        self.written = outer;
+        *node = resolved?;
         Ok(())
     }
 
@@ -234,22 +245,18 @@ impl<'a> Substitution<'a> {
     }
 
     fn warn_unset(&mut self, name: &str, path: Path<'_>, origin: &Origin) {
-        let message = format!("the environment variable {name} is not set; write ${{env:{name}:-}} if that is meant");
+        let message = match self.written.contains(name) {
+            true => format!("the environment variable {name} is not set; write ${{env:{name}:-}} if that is meant"),
+            false => "the value refers to an environment variable that is not set".to_owned(),
+        };
         self.warnings.push(Warning { path: path.to_string(), origin: origin.clone(), message });
     }
 
     fn fetch(&mut self, reference: &str) -> Result<Fetched, Problem> {
-        if self.active.iter().any(|active| active == reference) {
-            return Err(format!("${{{reference}}} refers to itself: {} -> {reference}", self.active.join(" -> ")));
-        }
-        self.used = self.used.saturating_add(1);
-        if self.used > MAX_REFERENCES {
-            return Err(format!("uses more than {MAX_REFERENCES} references, nested ones counted"));
-        }
-        if self.active.len() >= MAX_REFERENCE_DEPTH {
-            return Err(format!("references nest more than {MAX_REFERENCE_DEPTH} deep"));
-        }
-        let fetched = self.look_up(reference)?;
+        let fetched = self.within_bounds(reference).and_then(|()| self.look_up(reference)).map_err(|problem| {
+            let shown = self.written.contains(reference);
+            if shown { format!("${{{reference}}}: {problem}") } else { problem }
+        })?;
         let bytes = match &fetched {
             Fetched::Unset { .. } => 0,
             Fetched::Default(text)
@@ -264,23 +271,36 @@ impl<'a> Substitution<'a> {
         Ok(fetched)
     }
 
+    fn within_bounds(&mut self, reference: &str) -> Result<(), Problem> {
+        if self.active.iter().any(|active| active == reference) {
+            return Err("refers to itself".to_owned());
+        }
+        self.used = self.used.saturating_add(1);
+        if self.used > MAX_REFERENCES {
+            return Err(format!("the field uses more than {MAX_REFERENCES} references, nested ones counted"));
+        }
+        if self.active.len() >= MAX_REFERENCE_DEPTH {
+            return Err(format!("references nest more than {MAX_REFERENCE_DEPTH} deep"));
+        }
+        Ok(())
+    }
+
+    /// Fetches what a reference names. Its problems leave the reference out: it may be part of a fetched value.
     fn look_up(&self, reference: &str) -> Result<Fetched, Problem> {
         if reference.contains('$') {
-            return Err(format!("a reference cannot hold a `$`, as ${{{reference}}} does"));
+            return Err("a reference cannot hold a `$`".to_owned());
         }
         let (scheme, rest) = match reference.split_once(':') {
             None => ("env", reference),
-            Some((scheme @ ("env" | "file" | "yaml" | "http" | "https"), rest)) => (scheme, rest),
-            Some((_, rest)) if rest.starts_with('-') => ("env", reference),
-            Some((scheme, _)) => {
-                return Err(format!("${{{scheme}:…}} is not supported; the schemes are env, file and yaml"));
-            }
+            Some((scheme, rest)) if SCHEMES.contains(&scheme) || !rest.starts_with('-') => (scheme, rest),
+            Some(_) => ("env", reference),
         };
         match scheme {
             "env" => self.variable(rest),
             "file" => read_file(rest),
             "yaml" => Ok(Fetched::Inline(rest.to_owned())),
-            _ => Err(format!("${{{scheme}:…}} is not supported: no configuration is read over the network")),
+            "http" | "https" => Err("no configuration is read over the network".to_owned()),
+            _ => Err("unknown scheme; there are env, file and yaml".to_owned()),
         }
     }
 
@@ -290,9 +310,8 @@ impl<'a> Substitution<'a> {
             None => (reference, None),
         };
         if !is_variable_name(name) {
-            return Err(format!(
-                "{name:?} cannot name an environment variable: a letter or `_`, then letters, digits and `_`"
-            ));
+            let sentence = "the name of an environment variable is a letter or `_`, then letters, digits and `_`";
+            return Err(sentence.to_owned());
         }
         Ok(match ((self.env)(name), default) {
             (Some(text), _) => Fetched::Variable { text, via: format!("env:{name}").into() },
@@ -325,17 +344,17 @@ fn one_value(mut text: String) -> String {
 }
 
 fn read_file(path: &str) -> Result<Fetched, Problem> {
-    let failed = |error: std::io::Error| format!("cannot read the file {path}: {error}");
+    let failed = |error: std::io::Error| format!("cannot read the file: {error}");
     // Opening a pipe would wait for a writer.
     if !std::fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(format!("cannot read {path}: it is not a regular file"));
+        return Err("is not a regular file".to_owned());
     }
     let mut bytes = Vec::new();
     let limit = u64::try_from(MAX_SOURCE_BYTES).unwrap_or(u64::MAX).saturating_add(1);
     File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).map_err(failed)?;
-    let text = String::from_utf8(bytes).map_err(|_| format!("the file {path} is not valid UTF-8"))?;
+    let text = String::from_utf8(bytes).map_err(|_| "the file is not valid UTF-8".to_owned())?;
     if text.len() > MAX_SOURCE_BYTES {
-        return Err(format!("the file {path} is larger than {MAX_SOURCE_BYTES} bytes"));
+        return Err(format!("the file is larger than {MAX_SOURCE_BYTES} bytes"));
     }
     Ok(Fetched::File { text, path: path.into(), via: format!("file:{path}").into() })
 }

@@ -1,7 +1,7 @@
 //! YAML text to a spanned tree, within bounds.
 //!
-//! Invariant: whatever the text, the work and the memory are bounded by the constants below, and the answer is a tree or
-//! errors with a place. Problems that do not hide what follows (a key given twice, a tag) are all reported; a syntax
+//! Invariant: whatever the text, the work and the memory are bounded by the constants below, and the answer is a tree
+//! or errors with a place. Problems that do not hide what follows (a key given twice, a tag) are all reported; a syntax
 //! error or a bound ends the reading. Merge keys (`<<`) are honoured, since anchors are of little use without them.
 //! Deliberately absent: tags, keys that are not text, several documents.
 
@@ -21,10 +21,11 @@ pub const MAX_SOURCE_BYTES: usize = 1024 * 1024;
 /// The deepest nesting, in levels: an honest file has ten, and code that walks the tree recurses.
 pub const MAX_DEPTH: usize = 64;
 
-/// The largest tree of one load in nodes, aliases expanded and all sources together: about 30 MiB.
+/// The most keys and values of one load, aliases expanded and all sources together: about 30 MiB.
 pub const MAX_NODES: usize = 100_000;
 
-/// How many problems one source may report: beyond that the file is not the one that was meant.
+/// How many problems one source may report, and how many bad references all may have: beyond that the file is not the
+/// one that was meant.
 pub const MAX_ERRORS: usize = 100;
 
 /// What one load may still use.
@@ -41,10 +42,9 @@ impl Budget {
     }
 
     fn charge(&mut self, nodes: usize) -> Result<(), String> {
-        self.nodes = self
-            .nodes
-            .checked_sub(nodes)
-            .ok_or_else(|| format!("the configuration has more than {MAX_NODES} values, aliases counted in full"))?;
+        self.nodes = self.nodes.checked_sub(nodes).ok_or_else(|| {
+            format!("the configuration has more than {MAX_NODES} keys and values, aliases counted in full")
+        })?;
         Ok(())
     }
 }

@@ -13,8 +13,8 @@ const MAX_HOST_LENGTH: usize = 253;
 /// What an empty host stands for: every IPv4 address of the machine.
 const ANY_HOST: &str = "0.0.0.0";
 
-/// A host and a port, to listen on or to connect to: `localhost:8888`, `0.0.0.0:4317`, `[::1]:8888`, or `:8888` for every
-/// address of the machine.
+/// A host and a port, to listen on or to connect to: `localhost:8888`, `0.0.0.0:4317`, `[::1]:8888`, or `:8888` for
+/// every address of the machine.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Endpoint {
     host: Cow<'static, str>,

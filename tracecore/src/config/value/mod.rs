@@ -1,5 +1,5 @@
-//! The types that settings are made of: each is written as text, is checked when it is read, and shows itself as it may be
-//! written.
+//! The types that settings are made of: each is written as text, is checked when it is read, and shows itself as it may
+//! be written.
 
 mod byte_size;
 mod duration;
