@@ -58,12 +58,10 @@ enum Fetched {
     Inline(String),
 }
 
-/// What became of a text.
-enum Expanded {
-    /// The text is one reference and nothing else; this is what stands between the braces.
-    Whole(String),
-    /// The text with its references replaced, and where the first value came from.
-    Text { text: String, via: Option<Arc<str>> },
+/// A text with its references replaced, and where the first value came from.
+struct Replaced {
+    text: String,
+    via: Option<Arc<str>>,
 }
 
 /// A problem with a reference, as a sentence.
@@ -113,35 +111,51 @@ impl<'a> Substitution<'a> {
         let Value::Scalar(scalar) = &node.value else { return Ok(()) };
         let written = if node.origin.via().is_none() { scalar.text.to_string() } else { String::new() };
         let outer = std::mem::replace(&mut self.written, written);
-        let resolved = match self.expand(&scalar.text, true, path, &node.origin) {
-            Ok(Expanded::Whole(reference)) => self.whole(reference, &node.origin, path, depth),
-            Ok(Expanded::Text { text, via }) => {
-                let origin = via.map_or_else(|| node.origin.clone(), |via| through(&node.origin, &via));
-                Ok(Node::new(Value::Scalar(Scalar::quoted(text)), origin))
-            }
-            Err(problem) => Err(problem),
-        };
+        let resolved = self.resolve(&scalar.text, &node.origin, path, depth);
         self.written = outer;
         *node = resolved?;
         Ok(())
     }
 
-    /// Resolves a reference that fills its field.
-    fn whole(&mut self, reference: String, origin: &Origin, path: Path<'_>, depth: usize) -> Result<Node, Problem> {
+    fn resolve(&mut self, text: &str, origin: &Origin, path: Path<'_>, depth: usize) -> Result<Node, Problem> {
+        match one_reference(text) {
+            Some(inner) => {
+                let Replaced { text: reference, via } = self.replace(inner, path, origin)?;
+                self.whole(reference, via, origin, path, depth)
+            }
+            None => {
+                let Replaced { text, via } = self.replace(text, path, origin)?;
+                Ok(Node::new(Value::Scalar(Scalar::quoted(text)), through(origin, via)))
+            }
+        }
+    }
+
+    /// Resolves a reference that fills its field. `via` is where its own parts came from.
+    fn whole(
+        &mut self,
+        reference: String,
+        via: Option<Arc<str>>,
+        origin: &Origin,
+        path: Path<'_>,
+        depth: usize,
+    ) -> Result<Node, Problem> {
         let (text, origin, place) = match self.fetch(&reference)? {
             Fetched::Unset { name } => {
                 self.warn_unset(&name, path, origin);
-                return Ok(Node::new(Value::Null, through(origin, &format!("env:{name}").into())));
+                return Ok(Node::new(Value::Null, through(origin, Some(format!("env:{name}").into()))));
             }
             Fetched::Default(text) if text.is_empty() => {
-                return Ok(Node::new(Value::Scalar(Scalar::quoted("")), origin.clone()));
+                return Ok(Node::new(Value::Scalar(Scalar::quoted("")), through(origin, via)));
             }
-            Fetched::Default(text) | Fetched::Inline(text) => (text, origin.clone(), Place::Fixed(origin.clone())),
-            Fetched::Variable { text, via } => {
-                let origin = through(origin, &via);
+            Fetched::Default(text) | Fetched::Inline(text) => {
+                let origin = through(origin, via);
                 (text, origin.clone(), Place::Fixed(origin))
             }
-            Fetched::File { text, path, via } => (text, through(origin, &via), Place::Source(path)),
+            Fetched::Variable { text, via } => {
+                let origin = through(origin, Some(via));
+                (text, origin.clone(), Place::Fixed(origin))
+            }
+            Fetched::File { text, path, via } => (text, through(origin, Some(via)), Place::Source(path)),
         };
         let parsed = yaml::parse(&text, &place, depth, self.budget);
         let text = if let Place::Source(_) = place { one_value(text) } else { text };
@@ -171,77 +185,58 @@ impl<'a> Substitution<'a> {
             return Some(text);
         }
         let warned = self.warnings.len();
-        let expanded = self.expand(&text, false, path, origin);
+        let replaced = self.replace(&text, path, origin);
         self.warnings.truncate(warned);
-        match expanded {
-            Ok(Expanded::Text { text, .. }) => Some(text),
-            Ok(Expanded::Whole(_)) | Err(_) => None,
-        }
+        replaced.ok().map(|replaced| replaced.text)
     }
 
-    /// Replaces the references in a text. With `whole`, a text that is one reference is only taken apart.
-    fn expand(&mut self, text: &str, whole: bool, path: Path<'_>, origin: &Origin) -> Result<Expanded, Problem> {
-        let mut out = String::new();
-        let mut first_via = None;
+    /// Replaces the references in a text.
+    fn replace(&mut self, text: &str, path: Path<'_>, origin: &Origin) -> Result<Replaced, Problem> {
+        let mut done = Replaced { text: String::new(), via: None };
         // The references that are open, each with what it holds so far.
         let mut open: Vec<String> = Vec::new();
-        let mut outermost_begins = 0;
         let mut rest = text;
         while let Some(c) = rest.chars().next() {
             if let Some(after) = rest.strip_prefix("${") {
-                if open.is_empty() {
-                    outermost_begins = text.len() - rest.len();
-                }
                 open.push(String::new());
                 rest = after;
             } else if let (Some(after), true) = (rest.strip_prefix("$$"), open.is_empty()) {
-                out.push('$');
+                done.text.push('$');
                 rest = after;
             } else if let (Some(after), Some(reference)) = (rest.strip_prefix('}'), open.pop_if(|_| c == '}')) {
+                let value = self.inline(reference, path, origin)?;
+                open.last_mut().unwrap_or(&mut done.text).push_str(&value.text);
+                done.via = done.via.or(value.via);
                 rest = after;
-                if whole && open.is_empty() && rest.is_empty() && outermost_begins == 0 {
-                    return Ok(Expanded::Whole(reference));
-                }
-                let (value, via) = self.inline(reference, path, origin)?;
-                first_via = first_via.or(via);
-                open.last_mut().unwrap_or(&mut out).push_str(&value);
             } else {
-                open.last_mut().unwrap_or(&mut out).push(c);
+                open.last_mut().unwrap_or(&mut done.text).push(c);
                 rest = rest.get(c.len_utf8()..).unwrap_or_default();
             }
         }
         match open.is_empty() {
-            true => Ok(Expanded::Text { text: out, via: first_via }),
+            true => Ok(done),
             false => Err("`${` is not closed by `}`; write `$${` for the characters themselves".into()),
         }
     }
 
     /// Resolves a reference inside a longer text.
-    fn inline(
-        &mut self,
-        reference: String,
-        path: Path<'_>,
-        origin: &Origin,
-    ) -> Result<(String, Option<Arc<str>>), Problem> {
-        let (text, via) = match self.fetch(&reference)? {
+    fn inline(&mut self, reference: String, path: Path<'_>, origin: &Origin) -> Result<Replaced, Problem> {
+        let fetched = match self.fetch(&reference)? {
             Fetched::Unset { name } => {
                 self.warn_unset(&name, path, origin);
-                (String::new(), None)
+                Replaced { text: String::new(), via: None }
             }
-            Fetched::Default(text) | Fetched::Inline(text) => (text, None),
-            Fetched::Variable { text, via } => (text, Some(via)),
-            Fetched::File { text, via, .. } => (one_value(text), Some(via)),
+            Fetched::Default(text) | Fetched::Inline(text) => Replaced { text, via: None },
+            Fetched::Variable { text, via } => Replaced { text, via: Some(via) },
+            Fetched::File { text, via, .. } => Replaced { text: one_value(text), via: Some(via) },
         };
-        if !text.contains('$') {
-            return Ok((text, via));
+        if !fetched.text.contains('$') {
+            return Ok(fetched);
         }
         self.active.push(reference);
-        let expanded = self.expand(&text, false, path, origin);
+        let replaced = self.replace(&fetched.text, path, origin);
         self.active.pop();
-        match expanded? {
-            Expanded::Text { text, via: inner } => Ok((text, via.or(inner))),
-            Expanded::Whole(reference) => Ok((reference, via)),
-        }
+        replaced.map(|Replaced { text, via }| Replaced { text, via: fetched.via.or(via) })
     }
 
     fn warn_unset(&mut self, name: &str, path: Path<'_>, origin: &Origin) {
@@ -322,8 +317,27 @@ impl<'a> Substitution<'a> {
 }
 
 /// The origin of a fetched value. One that was itself fetched keeps the outermost name: that one stands in the file.
-fn through(origin: &Origin, via: &Arc<str>) -> Origin {
-    if origin.via().is_some() { origin.clone() } else { origin.through(via.clone()) }
+fn through(origin: &Origin, via: Option<Arc<str>>) -> Origin {
+    match via {
+        Some(via) if origin.via().is_none() => origin.through(via),
+        _ => origin.clone(),
+    }
+}
+
+/// What stands between the braces of a text that is one reference and nothing else.
+fn one_reference(text: &str) -> Option<&str> {
+    let inner = text.strip_prefix("${")?.strip_suffix('}')?;
+    let mut open = 1_usize;
+    let mut after_dollar = false;
+    for byte in inner.bytes() {
+        match byte {
+            b'{' if after_dollar => open = open.saturating_add(1),
+            b'}' => open = open.checked_sub(1).filter(|open| *open > 0)?,
+            _ => {}
+        }
+        after_dollar = byte == b'$';
+    }
+    (open == 1).then_some(inner)
 }
 
 pub(super) fn is_variable_name(name: &str) -> bool {

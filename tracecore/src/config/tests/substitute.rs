@@ -226,7 +226,8 @@ fn the_environment_is_read_only_through_the_function() {
 
 #[test]
 fn no_message_repeats_what_a_variable_held() {
-    let loaded = load_with("a: ${SECRET}\nb: x${SECRET}\nc: [\"${SECRET}\"]", &[("SECRET", "hunter2")]);
+    let text = "a: ${SECRET}\nb: x${SECRET}\nc: [\"${SECRET}\"]\nd: ${env:OTHER:-${SECRET}}\ne: ${yaml:${SECRET}}";
+    let loaded = load_with(text, &[("SECRET", "hunter2")]);
     for (key, node) in loaded.root.entries() {
         let errors = [
             node.deserialize::<u16>(key.as_str()).unwrap_err(),
