@@ -1,0 +1,225 @@
+//! One connection: HTTP/1 by hyper, and the clock that ends it.
+//!
+//! Everything about a connection is polled by its one task: the stream, the handler, the answer's body. Each notes in
+//! [`Progress`] what it did, and after every poll the task sets its alarm to the deadline that follows. hyper's own
+//! header timeout is off because it cannot tell a client that is slow from one that is idle between two scrapes.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
+
+use super::handler::{Handler, HttpService};
+use super::{Closed, Limits, Observer};
+use crate::time::Instant;
+
+/// The smallest read buffer that hyper accepts, in bytes.
+const MIN_READ_BUFFER: usize = 8 * 1024;
+
+/// For a limit that reaches beyond what the clock can count: as good as never.
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Serves one connection to its end, and says how it ended. A cancelled `stopping` lets the request in flight finish
+/// and closes a connection that has none.
+pub(super) async fn run<Io, S>(
+    io: Io,
+    service: S,
+    limits: Limits,
+    observer: Arc<dyn Observer>,
+    stopping: CancellationToken,
+) -> Closed
+where
+    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: HttpService,
+{
+    let progress = Progress::new();
+    let io = TokioIo::new(Watched { io, progress: progress.clone() });
+    let handler = Handler { service, limits, observer, progress: progress.clone() };
+    let mut http = http1::Builder::new();
+    http.header_read_timeout(None)
+        .max_header_size(limits.header_bytes)
+        .max_buf_size(limits.header_bytes.max(MIN_READ_BUFFER));
+    let service = service_fn(move |request| handler.answer(request));
+    let mut connection = pin!(http.serve_connection(io, service));
+    let mut alarm = pin!(sleep_until(progress.deadline(&limits).0));
+    let mut stop = pin!(stopping.cancelled());
+    let mut told = false;
+
+    poll_fn(|cx| {
+        if !told && stop.as_mut().poll(cx).is_ready() {
+            told = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+            return Poll::Ready(how_it_ended(&result, &progress));
+        }
+        let (deadline, closed) = progress.deadline(&limits);
+        if alarm.deadline() != deadline {
+            alarm.as_mut().reset(deadline);
+        }
+        alarm.as_mut().poll(cx).map(|()| closed)
+    })
+    .await
+}
+
+fn how_it_ended(result: &hyper::Result<()>, progress: &Progress) -> Closed {
+    match result {
+        _ if progress.lock().gave_up => Closed::RequestTimeout,
+        Ok(()) => Closed::Done,
+        Err(error) if error.is_parse() => Closed::Refused,
+        Err(_) => Closed::Broken,
+    }
+}
+
+/// What a connection is doing and since when. Shared by the parts of one connection, which are polled one at a time:
+/// the lock is never contended.
+#[derive(Clone)]
+pub(super) struct Progress(Arc<Mutex<State>>);
+
+struct State {
+    phase: Phase,
+    since: Instant,
+    /// Since when the client takes no byte, while there are bytes for it.
+    stalled: Option<Instant>,
+    /// The handler took too long and was answered for.
+    gave_up: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Waits for the rest of a request's headers, or for the first request.
+    Headers,
+    /// A handler has the request, or its answer is being written.
+    Request,
+    /// The answer is out and nothing has come since.
+    Idle,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Progress(Arc::new(Mutex::new(State {
+            phase: Phase::Headers,
+            since: Instant::now(),
+            stalled: None,
+            gave_up: false,
+        })))
+    }
+
+    /// The headers are complete.
+    pub(super) fn request_begins(&self) {
+        self.lock().enter(Phase::Request);
+    }
+
+    /// The handler took too long.
+    pub(super) fn request_timed_out(&self) {
+        self.lock().gave_up = true;
+    }
+
+    /// The last of the answer was handed over for writing.
+    pub(super) fn request_ends(&self) {
+        self.lock().enter(Phase::Idle);
+    }
+
+    /// Bytes came. In any phase but the idle one they belong to what is going on, and buy no time.
+    fn received(&self) {
+        let mut state = self.lock();
+        if state.phase == Phase::Idle {
+            state.enter(Phase::Headers);
+        }
+    }
+
+    fn wrote<T>(&self, result: Poll<T>) -> Poll<T> {
+        let stalled = &mut self.lock().stalled;
+        match result {
+            Poll::Ready(_) => *stalled = None,
+            Poll::Pending => *stalled = stalled.or_else(|| Some(Instant::now())),
+        }
+        result
+    }
+
+    /// When the connection is to be closed if nothing happens, and what to call it.
+    fn deadline(&self, limits: &Limits) -> (Instant, Closed) {
+        let state = self.lock();
+        let (limit, closed) = match state.phase {
+            Phase::Headers => (limits.header_read, Closed::HeaderTimeout),
+            Phase::Request => (limits.request.saturating_add(limits.write_stall), Closed::RequestTimeout),
+            Phase::Idle => (limits.idle, Closed::IdleTimeout),
+        };
+        let phase_ends = (after(state.since, limit), closed);
+        match state.stalled.map(|since| after(since, limits.write_stall)) {
+            Some(stall_ends) if stall_ends < phase_ends.0 => (stall_ends, Closed::WriteTimeout),
+            _ => phase_ends,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.since = Instant::now();
+    }
+}
+
+fn after(since: Instant, limit: Duration) -> Instant {
+    since.checked_add(limit).unwrap_or_else(|| since + A_YEAR)
+}
+
+/// The stream, noting what the client sends and takes.
+struct Watched<Io> {
+    io: Io,
+    progress: Progress,
+}
+
+impl<Io: AsyncRead + Unpin> AsyncRead for Watched<Io> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let result = Pin::new(&mut self.io).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.progress.received();
+        }
+        result
+    }
+}
+
+impl<Io: AsyncWrite + Unpin> AsyncWrite for Watched<Io> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.progress.wrote(result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.progress.wrote(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = Pin::new(&mut self.io).poll_flush(cx);
+        self.progress.wrote(result)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = Pin::new(&mut self.io).poll_shutdown(cx);
+        self.progress.wrote(result)
+    }
+}
