@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full, Limited};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tower::{Service, ServiceExt};
@@ -77,6 +77,10 @@ async fn bounded<S: HttpService>(
     observer: &dyn Observer,
     progress: &Progress,
 ) -> Response<Either<S::Body, Full<Bytes>>> {
+    // No handler is a proxy, and many take for granted that a request has a path: `CONNECT` alone has none.
+    if request.method() == Method::CONNECT {
+        return last_word(StatusCode::NOT_IMPLEMENTED, "not a proxy\n").map(Either::Right);
+    }
     if request.body().size_hint().lower() > u64::try_from(limits.body_bytes).unwrap_or(u64::MAX) {
         return last_word(StatusCode::PAYLOAD_TOO_LARGE, "request body too large\n").map(Either::Right);
     }

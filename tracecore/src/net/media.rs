@@ -1,5 +1,15 @@
 //! The `Accept` header (RFC 9110 §12.5.1): which media type a client wants.
 
+use http::HeaderMap;
+use http::header::ACCEPT;
+
+/// The value of the `Accept` header, its lines joined. Empty, which asks for nothing, where there is none or it is not
+/// text.
+pub(crate) fn accept(headers: &HeaderMap) -> String {
+    let lines = headers.get_all(ACCEPT).iter().map(|line| line.to_str().ok());
+    lines.collect::<Option<Vec<_>>>().unwrap_or_default().join(",")
+}
+
 /// The quality of a media type in thousandths: 1000 is wanted, 0 is refused.
 type Quality = u16;
 

@@ -1,0 +1,120 @@
+//! What the probes say.
+//!
+//! `/healthz` asks whether to kill the process: 200 from the first moment until the surface itself shuts down, also
+//! while the queues drain. `/readyz` asks whether the process does its work: 200 between the end of the start and the
+//! request to stop. A degraded component changes neither.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+
+use crate::net::media::{Accepted, accept};
+
+/// How far the process has come. It only moves forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// Components are starting.
+    Starting,
+    /// Every component has started.
+    Ready,
+    /// A stop was asked for; queues drain.
+    Draining,
+    /// The surface itself shuts down.
+    Stopped,
+}
+
+impl State {
+    const ALL: [State; 4] = [State::Starting, State::Ready, State::Draining, State::Stopped];
+}
+
+/// The state that the runtime drives and the probes report. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Health(Arc<AtomicU8>);
+
+impl Health {
+    /// A process that starts.
+    pub fn new() -> Self {
+        Health::default()
+    }
+
+    /// Every component has started. Without effect once a stop was asked for: a late start is no readiness.
+    pub fn ready(&self) {
+        self.advance(State::Ready);
+    }
+
+    /// A stop was asked for.
+    pub fn draining(&self) {
+        self.advance(State::Draining);
+    }
+
+    /// The surface shuts down.
+    pub(super) fn stopped(&self) {
+        self.advance(State::Stopped);
+    }
+
+    /// The state now.
+    pub fn state(&self) -> State {
+        State::ALL[usize::from(self.0.load(Ordering::Relaxed))]
+    }
+
+    /// Nothing else is published with the state, so relaxed order is enough.
+    fn advance(&self, state: State) {
+        self.0.fetch_max(state as u8, Ordering::Relaxed);
+    }
+
+    pub(super) fn healthz(&self) -> Probe {
+        match self.state() {
+            State::Starting | State::Ready | State::Draining => OK,
+            State::Stopped => SHUTTING_DOWN,
+        }
+    }
+
+    pub(super) fn readyz(&self) -> Probe {
+        match self.state() {
+            State::Ready => READY,
+            State::Starting | State::Draining => NOT_READY,
+            State::Stopped => SHUTTING_DOWN,
+        }
+    }
+}
+
+/// One answer of a probe. The text ends its line, for people with a terminal; the JSON is the object and nothing else.
+#[derive(Clone, Copy)]
+pub(super) struct Probe {
+    status: StatusCode,
+    text: &'static str,
+    json: &'static str,
+}
+
+const OK: Probe = Probe { status: StatusCode::OK, text: "ok\n", json: r#"{"status":"ok"}"# };
+
+const READY: Probe = Probe { status: StatusCode::OK, text: "ready\n", json: r#"{"status":"ready"}"# };
+
+const NOT_READY: Probe =
+    Probe { status: StatusCode::SERVICE_UNAVAILABLE, text: "not ready\n", json: r#"{"status":"not ready"}"# };
+
+const SHUTTING_DOWN: Probe =
+    Probe { status: StatusCode::SERVICE_UNAVAILABLE, text: "shutting down\n", json: r#"{"status":"shutting down"}"# };
+
+impl Probe {
+    pub(super) fn respond(self, headers: &HeaderMap) -> Response<Bytes> {
+        let (content_type, body) = if prefers_json(&accept(headers)) {
+            ("application/json", self.json)
+        } else {
+            ("text/plain; charset=utf-8", self.text)
+        };
+        let mut response = Response::new(Bytes::from_static(body.as_bytes()));
+        *response.status_mut() = self.status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+/// Text wins ties, and where the header says nothing or is malformed.
+fn prefers_json(accept: &str) -> bool {
+    Accepted::parse(accept).is_some_and(|a| a.quality("application", "json") > a.quality("text", "plain"))
+}
