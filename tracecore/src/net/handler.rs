@@ -1,5 +1,6 @@
 //! One request: the body's limit, the time limit and the panic boundary around a handler.
 
+use std::any::Any;
 use std::convert::Infallible;
 use std::error::Error;
 use std::future::Future;
@@ -77,12 +78,8 @@ async fn bounded<S: HttpService>(
     observer: &dyn Observer,
     progress: &Progress,
 ) -> Response<Either<S::Body, Full<Bytes>>> {
-    // No handler is a proxy, and many take for granted that a request has a path: `CONNECT` alone has none.
-    if request.method() == Method::CONNECT {
-        return last_word(StatusCode::NOT_IMPLEMENTED, "not a proxy\n").map(Either::Right);
-    }
-    if request.body().size_hint().lower() > u64::try_from(limits.body_bytes).unwrap_or(u64::MAX) {
-        return last_word(StatusCode::PAYLOAD_TOO_LARGE, "request body too large\n").map(Either::Right);
+    if let Some(refusal) = refusal(&request, limits) {
+        return refusal.map(Either::Right);
     }
     let request = request.map(|body| Limited::new(body, limits.body_bytes));
     let handled = AssertUnwindSafe(service.handle(request)).catch_unwind();
@@ -90,8 +87,7 @@ async fn bounded<S: HttpService>(
         Ok(Ok(response)) => response.map(Either::Left),
         Ok(Err(panic)) => {
             observer.handler_panicked();
-            error!(panic = panic_message(&*panic), "request handler panicked");
-            last_word(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n").map(Either::Right)
+            panicked(&*panic).map(Either::Right)
         }
         // 503 and not 408: clients may send the same again, and the handler may have been what was slow.
         Err(_elapsed) => {
@@ -100,6 +96,24 @@ async fn bounded<S: HttpService>(
             last_word(StatusCode::SERVICE_UNAVAILABLE, "request took too long\n").map(Either::Right)
         }
     }
+}
+
+/// What no handler is asked: a body that says it is too large, and `CONNECT`. No handler is a proxy, and many take for
+/// granted that a request has a path, which `CONNECT` alone has not.
+fn refusal(request: &Request<Incoming>, limits: Limits) -> Option<Response<Full<Bytes>>> {
+    let limit = u64::try_from(limits.body_bytes).unwrap_or(u64::MAX);
+    if request.method() == Method::CONNECT {
+        Some(last_word(StatusCode::NOT_IMPLEMENTED, "not a proxy\n"))
+    } else if request.body().size_hint().lower() > limit {
+        Some(last_word(StatusCode::PAYLOAD_TOO_LARGE, "request body too large\n"))
+    } else {
+        None
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Response<Full<Bytes>> {
+    error!(panic = panic_message(panic), "request handler panicked");
+    last_word(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n")
 }
 
 /// An answer of the server's own, after which the connection is closed: the state of the request is not known.
@@ -114,7 +128,7 @@ fn last_word(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
 }
 
 /// What a panic said; most say a string.
-pub(super) fn panic_message(payload: &(dyn std::any::Any + Send)) -> &str {
+pub(super) fn panic_message(payload: &(dyn Any + Send)) -> &str {
     payload
         .downcast_ref::<&str>()
         .copied()

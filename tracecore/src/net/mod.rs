@@ -57,9 +57,11 @@ pub const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(64).expect("64 is no
 pub struct Limits {
     /// Time for the headers; the connection is closed. See [`HEADER_READ_TIMEOUT`].
     pub header_read: Duration,
-    /// Time for the handler, its reading of the body included; answered 503. See [`REQUEST_TIMEOUT`].
+    /// Time for the handler, its reading of the body included; answered 503. An answer that the handler makes piece by
+    /// piece is cut [`Limits::write_stall`] later. See [`REQUEST_TIMEOUT`].
     pub request: Duration,
-    /// Time without a request; the connection is closed. See [`IDLE_TIMEOUT`].
+    /// Time without a request, in which the client also takes the rest of the last answer; the connection is closed. See
+    /// [`IDLE_TIMEOUT`].
     pub idle: Duration,
     /// Time in which the client takes no byte of the answer; the connection is closed. See [`WRITE_STALL_TIMEOUT`].
     pub write_stall: Duration,

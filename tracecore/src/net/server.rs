@@ -45,32 +45,12 @@ where
     L: Accept,
     S: HttpService,
 {
-    let mut report = Report { observer: Arc::clone(&observer), exit: Exit::Aborted };
-    let listen = listener.local_addr();
+    let mut report = ExitReport { observer: Arc::clone(&observer), exit: Exit::Aborted };
     let mut connections = Connections::new(service, limits, observer);
-    let mut accepting = Accepting::default();
-    let mut stop = pin!(stop);
-
-    let stopped = loop {
-        tokio::select! {
-            biased;
-            deadline = &mut stop => break Ok(deadline),
-            Some(ended) = connections.tasks.join_next() => connections.ended(ended),
-            accepted = accepting.next(&listener), if connections.have_room() => match accepted {
-                Ok((io, peer)) => {
-                    accepting.succeeded(listen);
-                    connections.open(io, peer);
-                }
-                Err(error) if is_final(&error) => break Err(error),
-                Err(error) => {
-                    connections.observer.accept_failed();
-                    accepting.failed(&error, listen);
-                }
-            },
-        }
-    };
+    let accepted = connections.accept_until(stop, &listener).await;
+    let listen = listener.local_addr();
     drop(listener);
-    report.exit = match stopped {
+    report.exit = match accepted {
         Ok(deadline) => connections.drain(deadline).await,
         Err(error) => {
             error!(%listen, %error, "serve exited with error");
@@ -116,8 +96,8 @@ impl Server {
         if let Some(exit) = self.exit {
             return exit;
         }
-        let ended = self.task.join_next().await;
-        *self.exit.insert(exit_of(ended))
+        let ended = self.task.join_next().await.and_then(Result::ok);
+        *self.exit.insert(ended.unwrap_or(Exit::Aborted))
     }
 
     /// Stops as [`serve`] describes, and says how it ended. Once ended, the same answer again.
@@ -137,20 +117,13 @@ impl Server {
     }
 }
 
-fn exit_of(ended: Option<Result<Exit, JoinError>>) -> Exit {
-    match ended {
-        Some(Ok(exit)) => exit,
-        Some(Err(_)) | None => Exit::Aborted,
-    }
-}
-
 /// Says how the server ended, also when it is dropped.
-struct Report {
+struct ExitReport {
     observer: Arc<dyn Observer>,
     exit: Exit,
 }
 
-impl Drop for Report {
+impl Drop for ExitReport {
     fn drop(&mut self) {
         self.observer.exited(self.exit);
     }
@@ -176,6 +149,34 @@ impl<S: HttpService> Connections<S> {
             service,
             limits,
             observer,
+        }
+    }
+
+    /// Accepts until `stop` resolves, and gives its deadline; an error is one that no retry cures.
+    async fn accept_until<L: Accept>(
+        &mut self,
+        stop: impl Future<Output = Instant> + Send,
+        listener: &L,
+    ) -> io::Result<Instant> {
+        let mut stop = pin!(stop);
+        let mut accepting = Accepting::default();
+        loop {
+            tokio::select! {
+                biased;
+                deadline = &mut stop => return Ok(deadline),
+                Some(ended) = self.tasks.join_next() => self.ended(ended),
+                accepted = accepting.next(listener), if self.have_room() => match accepted {
+                    Ok((io, peer)) => {
+                        accepting.succeeded();
+                        self.open(io, peer);
+                    }
+                    Err(error) if is_final(&error) => return Err(error),
+                    Err(error) => {
+                        self.observer.accept_failed();
+                        accepting.failed(&error, listener.local_addr());
+                    }
+                },
+            }
         }
     }
 
@@ -214,12 +215,16 @@ impl<S: HttpService> Connections<S> {
             return Exit::Shutdown;
         }
         warn!(open = self.tasks.len(), "connections still open at the shutdown deadline: cutting them");
+        self.cut().await;
+        Exit::Aborted
+    }
+
+    async fn cut(&mut self) {
         self.tasks.abort_all();
         if timeout(ABORT_GRACE, self.all_ended()).await.is_err() {
-            warn!(open = self.tasks.len(), "a request handler blocks its thread: leaving it behind");
+            warn!(open = self.tasks.len(), "request handlers block their threads: leaving them behind");
             self.tasks.detach_all();
         }
-        Exit::Aborted
     }
 
     async fn all_ended(&mut self) {
@@ -282,9 +287,9 @@ impl Accepting {
         self.not_before = Some(Instant::now() + pause);
     }
 
-    fn succeeded(&mut self, listen: SocketAddr) {
+    fn succeeded(&mut self) {
         if self.failures > 0 {
-            info!(%listen, failures = self.failures, "accepting connections again");
+            info!(failures = self.failures, "accepting connections again");
             *self = Accepting::default();
         }
     }

@@ -1,9 +1,9 @@
 //! What tests of servers share: a recording observer, a client that speaks raw bytes, and a listener made of memory.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -195,23 +195,26 @@ impl Accept for Scripted {
     }
 }
 
-/// Open sockets of this process that have `port` at either end.
-pub(crate) fn sockets_of(port: u16) -> usize {
+/// The sockets of this process, as the kernel names them.
+pub(crate) fn open_sockets() -> HashSet<String> {
+    let fds = std::fs::read_dir("/proc/self/fd").unwrap();
+    let links = fds.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok()?.into_os_string().into_string().ok());
+    links.filter(|link| link.starts_with("socket:")).collect()
+}
+
+/// Those of them that have `port` at either end.
+pub(crate) fn sockets_of(port: u16) -> HashSet<String> {
     let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
     let port = format!(":{port:04X}");
-    let inodes: Vec<String> = table
-        .lines()
-        .map(|line| line.split_whitespace().collect::<Vec<_>>())
-        .filter(|fields| fields[1].ends_with(&port) || fields[2].ends_with(&port))
-        .map(|fields| format!("socket:[{}]", fields[9]))
-        .collect();
-    let open = std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
-    open.filter(|link| inodes.iter().any(|inode| link.as_os_str() == inode.as_str())).count()
+    let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let ours = rows.filter(|row| row[1].ends_with(&port) || row[2].ends_with(&port));
+    let names: HashSet<String> = ours.map(|row| format!("socket:[{}]", row[9])).collect();
+    names.intersection(&open_sockets()).cloned().collect()
 }
 
 /// Collects what is logged by this thread while the guard lives.
 #[derive(Clone, Default)]
-pub(crate) struct Logs(std::sync::Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Logs(Arc<Mutex<Vec<u8>>>);
 
 impl Logs {
     pub(crate) fn capture() -> (Self, tracing::subscriber::DefaultGuard) {

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 
+use super::routes::reply;
 use crate::net::media::{Accepted, accept};
 
 /// How far the process has come. It only moves forward.
@@ -106,11 +106,7 @@ impl Probe {
         } else {
             ("text/plain; charset=utf-8", self.text)
         };
-        let mut response = Response::new(Bytes::from_static(body.as_bytes()));
-        *response.status_mut() = self.status;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response
+        reply(self.status, content_type, body)
     }
 }
 

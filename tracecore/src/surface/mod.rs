@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{info, info_span};
+use tracing::{error_span, info};
 
 pub use health::{Health, State};
 
@@ -106,7 +106,8 @@ impl<L: Accept> Surface<L> {
     /// Starts to answer, with what `health` says from now on.
     pub fn serve(self, paths: Paths, health: Health, gather: Arc<dyn Gather>, observer: Arc<dyn Observer>) -> Serving {
         let listen = self.listener.local_addr();
-        let _in_span = info_span!("surface", %listen).entered();
+        // At the level of errors, so that no filter takes the address from a message that it lets through.
+        let _in_span = error_span!("surface", %listen).entered();
         info!(metrics = paths.metrics, healthz = paths.healthz, readyz = paths.readyz, "serving metrics and health");
         let service = routes::service(paths, health.clone(), gather, Arc::clone(&observer));
         let server = Server::start(self.listener, service, Limits::default(), observer);
