@@ -1,1 +1,341 @@
-//! TODO.
+//! What the collector says about itself: its own metrics, and its log.
+//!
+//! One [`SelfTelemetry`] belongs to one service and is handed down; nothing here is global, so that services and tests
+//! run side by side. Components report through handles ([`ReceiverTelemetry`] and its siblings) whose calls are one
+//! bound add each: they cannot fail and allocate nothing. Every series that can be known stands at its resting value
+//! from the start, so that no alert fires at boot and no first error is lost to `increase()`.
+//!
+//! The OpenTelemetry SDK is behind `instruments` and `provider`; none of its types is in a public signature.
+//! Deliberately absent: a push of these metrics (a later reader of the same provider), a series that goes away (a
+//! component's stays until the process ends), and a count on the histogram's hot path without the SDK's own lock.
+
+mod degraded;
+mod exporter;
+mod families;
+mod instruments;
+mod kinds;
+mod labels;
+mod logging;
+mod pipeline;
+mod processor;
+mod provider;
+mod receiver;
+mod resource;
+mod slo;
+mod surface;
+#[cfg(test)]
+mod tests;
+mod windowed_rate;
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus::proto::MetricFamily;
+
+pub use self::exporter::ExporterTelemetry;
+pub use self::labels::{DropReason, InitErrorReason, ProcessorDropReason, Role, ServeExit};
+pub use self::logging::init_logging;
+pub use self::pipeline::PipelineTelemetry;
+pub use self::processor::ProcessorTelemetry;
+pub use self::receiver::ReceiverTelemetry;
+pub use self::resource::{BuildInfo, Resource};
+pub use self::slo::{Calls, QueueDepth, SloSource, ZeroSlo};
+pub use self::surface::SurfaceTelemetry;
+pub use self::windowed_rate::WindowedRate;
+
+use self::families::{Families, MAX_COMPONENTS};
+use self::instruments::{BoundCounter, Instruments};
+use self::provider::Provider;
+use self::slo::{AggregateSlo, FailureRate};
+use crate::error::ErrorKind;
+use crate::time::Clock;
+
+/// What can go wrong when the telemetry is set up or taken down.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TelemetryError {
+    /// The name of a metric is not `[a-z][a-z0-9_.]*`.
+    #[error("`{name}` is not a metric name: use lower-case words with dots or underscores between them")]
+    Name {
+        /// The name.
+        name: &'static str,
+    },
+    /// The key of a label is not `[a-zA-Z_][a-zA-Z0-9_]*`.
+    #[error("metric `{name}`: `{key}` is not a label key: use letters, digits and underscores")]
+    LabelKey {
+        /// The name of the metric.
+        name: &'static str,
+        /// The key.
+        key: &'static str,
+    },
+    /// The unit of a metric is not ASCII or too long.
+    #[error("metric `{name}`: `{unit}` is not a unit: use at most 63 ASCII characters of UCUM")]
+    Unit {
+        /// The name of the metric.
+        name: &'static str,
+        /// The unit.
+        unit: &'static str,
+    },
+    /// The buckets of a histogram are not ascending or not finite.
+    #[error("metric `{name}`: the bucket edges must be finite and ascending")]
+    Buckets {
+        /// The name of the metric.
+        name: &'static str,
+    },
+    /// A metric of this name exists, and it is another one.
+    #[error("metric `{name}` exists with another type, help, unit, labels or buckets")]
+    Conflict {
+        /// The name.
+        name: &'static str,
+    },
+    /// The exporter could not be set up.
+    #[error("cannot set up the metrics exporter")]
+    Exporter(#[source] Box<dyn Error + Send + Sync>),
+    /// The exporter could not be taken down.
+    #[error("cannot shut down the metrics exporter")]
+    Shutdown(#[source] Box<dyn Error + Send + Sync>),
+    /// The process has a log already.
+    #[error("cannot set up the log")]
+    Logging(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// The collector's own metrics. Cheap to clone.
+#[derive(Clone)]
+pub struct SelfTelemetry(Arc<Inner>);
+
+struct Inner {
+    build: BuildInfo,
+    resource: Resource,
+    clock: Clock,
+    provider: Provider,
+    instruments: Instruments,
+    families: Families,
+    slo: Arc<AggregateSlo>,
+    surface: SurfaceTelemetry,
+    receivers: Handles<ReceiverTelemetry>,
+    processors: Handles<ProcessorTelemetry>,
+    exporters: Handles<ExporterTelemetry>,
+    pipelines: Handles<PipelineTelemetry>,
+}
+
+/// Settings of a [`SelfTelemetry`].
+#[must_use]
+pub struct SelfTelemetryBuilder {
+    build: BuildInfo,
+    resource: Resource,
+    clock: Clock,
+    enabled: bool,
+    slo: Option<Arc<dyn SloSource>>,
+}
+
+impl SelfTelemetryBuilder {
+    /// The wall clock. Default: the machine's.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// If not, nothing is recorded or gathered; handles work, and cost next to nothing. Default: enabled.
+    pub fn enabled(mut self, enabled: bool) -> Self {
+        self.enabled = enabled;
+        self
+    }
+
+    /// Where the service-level gauges take their values. Default: what is registered here.
+    pub fn slo_source(mut self, source: Arc<dyn SloSource>) -> Self {
+        self.slo = Some(source);
+        self
+    }
+
+    /// Makes every family.
+    ///
+    /// # Errors
+    /// [`TelemetryError::Exporter`] if the SDK refuses; the others are mistakes in the constants of a family.
+    pub fn build(self) -> Result<SelfTelemetry, TelemetryError> {
+        let SelfTelemetryBuilder { build, resource, clock, enabled, slo: source } = self;
+        let provider = Provider::new(&resource, enabled)?;
+        let instruments = Instruments::new(provider.meter(), provider.limits());
+        let families = Families::new(&instruments)?;
+        families.build_info.bind([build.command, build.version, build.revision], 1.0);
+        let slo = Arc::new(AggregateSlo::default());
+        observe_slo(&families, source.unwrap_or_else(|| Arc::clone(&slo) as Arc<dyn SloSource>));
+        Ok(SelfTelemetry(Arc::new(Inner {
+            build,
+            resource,
+            clock,
+            provider,
+            surface: SurfaceTelemetry::new(&families),
+            instruments,
+            families,
+            slo,
+            receivers: Handles::default(),
+            processors: Handles::default(),
+            exporters: Handles::default(),
+            pipelines: Handles::default(),
+        })))
+    }
+}
+
+fn observe_slo(families: &Families, source: Arc<dyn SloSource>) {
+    let (rate, calls) = (FailureRate::new(), Arc::clone(&source));
+    families.exporter_failure_rate.bind([], move || rate.observe(calls.exporter_calls()));
+    let queues = Arc::clone(&source);
+    families.queue_depth.bind([], move || queues.queue_depth_ratio());
+    #[expect(clippy::cast_precision_loss, reason = "restarts of an hour fit into 53 bits")]
+    families.restarts_per_hour.bind([], move || source.restarts_last_hour() as f64);
+}
+
+impl SelfTelemetry {
+    /// Metrics of a service, recorded and gathered.
+    ///
+    /// # Errors
+    /// As [`SelfTelemetryBuilder::build`].
+    pub fn new(build: BuildInfo, resource: Resource) -> Result<Self, TelemetryError> {
+        SelfTelemetry::builder(build, resource).build()
+    }
+
+    /// The same with settings.
+    pub fn builder(build: BuildInfo, resource: Resource) -> SelfTelemetryBuilder {
+        SelfTelemetryBuilder { build, resource, clock: Clock::system(), enabled: true, slo: None }
+    }
+
+    /// Metrics that nobody will ask for.
+    pub fn noop() -> Self {
+        let build = BuildInfo::new("tracecore", env!("CARGO_PKG_VERSION"), "");
+        let resource = Resource::detect(&build);
+        let disabled = SelfTelemetry::builder(build, resource).enabled(false).build();
+        disabled.expect("without an exporter only the constants of a family can be wrong, and a test makes them all")
+    }
+
+    /// The build that runs.
+    pub fn build_info(&self) -> &BuildInfo {
+        &self.0.build
+    }
+
+    /// The attributes of this process, for exported data too.
+    pub fn resource(&self) -> &Resource {
+        &self.0.resource
+    }
+
+    /// The handle of the receiver `id` (`type` or `type/name`); the series of `kinds` are shown at 0.
+    pub fn receiver(&self, id: &str, kinds: &[ErrorKind]) -> ReceiverTelemetry {
+        let inner = &*self.0;
+        let make = || {
+            self.restarts(id, Role::Receiver);
+            ReceiverTelemetry::new(&inner.families, id, inner.clock.clone())
+        };
+        let handle = inner.receivers.get(id, make);
+        handle.declare(kinds);
+        handle
+    }
+
+    /// The handle of the processor `id`; the series of `kinds` are shown at 0.
+    pub fn processor(&self, id: &str, kinds: &[ErrorKind]) -> ProcessorTelemetry {
+        let inner = &*self.0;
+        let make = || {
+            self.restarts(id, Role::Processor);
+            ProcessorTelemetry::new(&inner.families, id)
+        };
+        let handle = inner.processors.get(id, make);
+        handle.declare(kinds);
+        handle
+    }
+
+    /// The handle of the exporter `id`; the series of `kinds` are shown at 0.
+    pub fn exporter(&self, id: &str, kinds: &[ErrorKind]) -> ExporterTelemetry {
+        let inner = &*self.0;
+        let make = || {
+            self.restarts(id, Role::Exporter);
+            ExporterTelemetry::new(&inner.families, &inner.slo, id)
+        };
+        let handle = inner.exporters.get(id, make);
+        handle.declare(kinds);
+        handle
+    }
+
+    /// The handle of the pipeline `id` (`signal` or `signal/name`).
+    pub fn pipeline(&self, id: &str) -> PipelineTelemetry {
+        self.0.pipelines.get(id, || PipelineTelemetry::new(&self.0.families, id))
+    }
+
+    /// The handle of the telemetry surface.
+    pub fn surface(&self) -> SurfaceTelemetry {
+        self.0.surface.clone()
+    }
+
+    /// Watches the queue of the exporter `id` for as long as somebody else holds it, in place of an earlier one.
+    pub fn register_queue<Q: QueueDepth>(&self, id: &str, queue: &Arc<Q>) {
+        let queue = Arc::downgrade(queue);
+        self.0.slo.set_queue(id, queue);
+    }
+
+    /// Counts a restart by the supervisor.
+    pub fn component_restarted(&self, id: &str, role: Role) {
+        self.restarts(id, role).add(1);
+        self.0.slo.restarted();
+    }
+
+    /// Counts that a component's own metrics could not be made, so that it runs without them. This never fails.
+    ///
+    /// Unlike the other counters it has no series before: what it counts happens before the first scrape, so an alert
+    /// looks for a value above 0 and not for an increase.
+    pub fn record_init_error(&self, id: &str, role: Role, reason: InitErrorReason) {
+        self.0.families.init_errors.bind([id, role.as_str(), reason.as_str()]).add(1);
+    }
+
+    /// Where a component's own metrics are made.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the `telemetry = …` set of a component"))]
+    pub(crate) fn instruments(&self) -> &Instruments {
+        &self.0.instruments
+    }
+
+    /// Collects: every family once, sorted by name, its series sorted by their label values. Empty if disabled or shut
+    /// down.
+    pub fn gather(&self) -> Vec<MetricFamily> {
+        self.0.provider.gather()
+    }
+
+    /// Ends collection. Handles stay valid and go nowhere; a second call does nothing.
+    ///
+    /// # Errors
+    /// [`TelemetryError::Shutdown`] if the SDK cannot; there is nothing to do but to log it.
+    pub fn shutdown(&self) -> Result<(), TelemetryError> {
+        self.0.provider.shutdown()
+    }
+
+    fn restarts(&self, id: &str, role: Role) -> BoundCounter {
+        self.0.families.restarts.bind([id, role.as_str()])
+    }
+}
+
+impl fmt::Debug for SelfTelemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SelfTelemetry").field("build", &self.0.build).finish_non_exhaustive()
+    }
+}
+
+/// The handles of one role, each id once.
+struct Handles<T>(Mutex<BTreeMap<Box<str>, T>>);
+
+impl<T> Default for Handles<T> {
+    fn default() -> Self {
+        Handles(Mutex::default())
+    }
+}
+
+impl<T: Clone> Handles<T> {
+    fn get(&self, id: &str, make: impl FnOnce() -> T) -> T {
+        let mut handles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(handle) = handles.get(id) {
+            return handle.clone();
+        }
+        if handles.len() >= MAX_COMPONENTS {
+            tracing::warn!(component = id, max = MAX_COMPONENTS, "too many components for a series each: sharing one");
+        }
+        let handle = make();
+        handles.insert(id.into(), handle.clone());
+        handle
+    }
+}

@@ -1,0 +1,78 @@
+//! What an exporter and its queue say of themselves.
+
+use std::sync::Arc;
+
+use super::families::Families;
+use super::instruments::BoundCounter;
+use super::kinds::KindCounters;
+use super::labels::DropReason;
+use super::slo::{AggregateSlo, CallCounts, FailureRate};
+use crate::error::ErrorKind;
+
+/// Kinds of failed calls that the runtime gives to any exporter, whatever it declares.
+const RUNTIME_KINDS: [ErrorKind; 1] = [ErrorKind::Panic];
+
+/// The `kind` of a call that did not fail.
+const NO_KIND: &str = "";
+
+/// The metrics of one exporter. Cheap to clone; two handles of one id are the same, so that one that several pipelines
+/// share is counted once.
+#[derive(Clone)]
+pub struct ExporterTelemetry(Arc<Inner>);
+
+struct Inner {
+    succeeded: BoundCounter,
+    failed: KindCounters,
+    dropped: [BoundCounter; DropReason::ALL.len()],
+    /// The same calls where they can be read back, for the failure rates.
+    counts: Arc<CallCounts>,
+}
+
+impl ExporterTelemetry {
+    pub(super) fn new(families: &Families, slo: &AggregateSlo, id: &str) -> Self {
+        let counts = Arc::new(CallCounts::default());
+        slo.add_exporter(Arc::clone(&counts));
+        let (rate, read) = (FailureRate::new(), Arc::clone(&counts));
+        families.exporter_failure_rate_by_component.bind([id], move || rate.observe(read.calls()));
+        let (calls, component) = (families.exporter_calls.clone(), id.to_owned());
+        let failed = KindCounters::new(move |kind| calls.bind(["failure", kind.as_str(), &component]));
+        failed.declare(&RUNTIME_KINDS);
+        ExporterTelemetry(Arc::new(Inner {
+            succeeded: families.exporter_calls.bind(["success", NO_KIND, id]),
+            failed,
+            dropped: DropReason::ALL.map(|reason| families.exporter_dropped.bind([id, reason.as_str()])),
+            counts,
+        }))
+    }
+
+    pub(super) fn declare(&self, kinds: &[ErrorKind]) {
+        self.0.failed.declare(kinds);
+    }
+
+    /// Counts a call that delivered, or had nothing to deliver.
+    pub fn call_succeeded(&self) {
+        self.0.succeeded.add(1);
+        self.0.counts.succeed();
+    }
+
+    /// Counts a call that failed.
+    pub fn call_failed(&self, kind: ErrorKind) {
+        self.0.failed.add(kind);
+        self.0.counts.fail();
+    }
+
+    /// Counts items that were given up.
+    pub fn dropped(&self, reason: DropReason, items: u64) {
+        self.0.dropped[reason as usize].add(items);
+    }
+
+    /// Calls that succeeded since the start.
+    pub fn success_count(&self) -> u64 {
+        self.0.counts.succeeded()
+    }
+
+    /// Calls that failed since the start.
+    pub fn failure_count(&self) -> u64 {
+        self.0.counts.failed()
+    }
+}

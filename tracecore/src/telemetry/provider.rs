@@ -1,0 +1,87 @@
+//! The one module that names the SDK's provider and its Prometheus exporter, so that a change of either stays here.
+//!
+//! The exporter adds units and `_total` to names that may have them already: both are off, our names are complete.
+//! The registry is owned: two providers in one process see nothing of each other.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Meter, MeterProvider};
+use opentelemetry_sdk::error::OTelSdkError;
+use opentelemetry_sdk::metrics::{Instrument, SdkMeterProvider, Stream};
+use prometheus::Registry;
+use prometheus::proto::MetricFamily;
+
+use super::{Resource, TelemetryError};
+
+/// The instrumentation scope of everything that tracecore says of itself.
+const SCOPE: &str = "tracecore";
+
+/// The most series of each instrument, by its name. Past it the SDK folds the rest into one overflow series.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SeriesLimits(Arc<Mutex<HashMap<&'static str, usize>>>);
+
+impl SeriesLimits {
+    /// Must be told before the instrument is made.
+    pub(super) fn set(&self, instrument: &'static str, series: usize) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(instrument, series);
+    }
+
+    fn stream(&self, instrument: &Instrument) -> Option<Stream> {
+        let limits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let series = *limits.get(instrument.name())?;
+        Stream::builder().with_cardinality_limit(series).build().ok()
+    }
+}
+
+/// The SDK's side of one [`super::SelfTelemetry`].
+#[derive(Debug)]
+pub(super) struct Provider {
+    sdk: SdkMeterProvider,
+    registry: Registry,
+    limits: SeriesLimits,
+}
+
+impl Provider {
+    /// With a reader, or, if not `enabled`, without: nothing is then recorded or gathered.
+    pub(super) fn new(resource: &Resource, enabled: bool) -> Result<Self, TelemetryError> {
+        let registry = Registry::new();
+        let limits = SeriesLimits::default();
+        let attributes = resource.attributes().iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+        let mut builder = SdkMeterProvider::builder()
+            .with_resource(opentelemetry_sdk::Resource::builder_empty().with_attributes(attributes).build());
+        if enabled {
+            let reader = opentelemetry_prometheus::exporter()
+                .with_registry(registry.clone())
+                .without_units()
+                .without_counter_suffixes()
+                .scope_info_enabled(false)
+                .build()
+                .map_err(|error| TelemetryError::Exporter(error.into()))?;
+            let limits = limits.clone();
+            builder = builder.with_reader(reader).with_view(move |instrument: &Instrument| limits.stream(instrument));
+        }
+        Ok(Provider { sdk: builder.build(), registry, limits })
+    }
+
+    pub(super) fn meter(&self) -> Meter {
+        self.sdk.meter(SCOPE)
+    }
+
+    pub(super) fn limits(&self) -> SeriesLimits {
+        self.limits.clone()
+    }
+
+    /// Every family once, sorted by name, its series sorted by their label values.
+    pub(super) fn gather(&self) -> Vec<MetricFamily> {
+        self.registry.gather()
+    }
+
+    pub(super) fn shutdown(&self) -> Result<(), TelemetryError> {
+        match self.sdk.shutdown() {
+            Ok(()) | Err(OTelSdkError::AlreadyShutdown) => Ok(()),
+            Err(error) => Err(TelemetryError::Shutdown(error.into())),
+        }
+    }
+}
