@@ -183,7 +183,6 @@ fn observe_slo(families: &Families, source: Arc<dyn SloSource>) {
     families.exporter_failure_rate.bind([], move || rate.observe(calls.exporter_calls()));
     let queues = Arc::clone(&source);
     families.queue_depth.bind([], move || queues.queue_depth_ratio());
-    #[expect(clippy::cast_precision_loss, reason = "restarts of an hour fit into 53 bits")]
     families.restarts_per_hour.bind([], move || source.restarts_last_hour() as f64);
 }
 

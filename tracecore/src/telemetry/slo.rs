@@ -139,7 +139,6 @@ impl SloSource for AggregateSlo {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a ratio needs no more than 53 bits")]
 fn depth((used, capacity): (u64, u64)) -> f64 {
     if capacity == 0 { 0.0 } else { used as f64 / capacity as f64 }
 }
