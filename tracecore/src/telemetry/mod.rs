@@ -6,8 +6,9 @@
 //! from the start, so that no alert fires at boot and no first error is lost to `increase()`.
 //!
 //! The OpenTelemetry SDK is behind `instruments` and `provider`; none of its types is in a public signature.
-//! Deliberately absent: a push of these metrics (a later reader of the same provider), a series that goes away (a
-//! component's stays until the process ends), and a count on the histogram's hot path without the SDK's own lock.
+//! The one lock that a handle's call can meet is the SDK's own, around the buckets of a histogram.
+//! Deliberately absent: a push of these metrics (a later reader of the same provider), and a series that goes away (a
+//! component's stays until the process ends).
 
 mod degraded;
 mod exporter;
@@ -113,6 +114,7 @@ struct Inner {
     instruments: Instruments,
     families: Families,
     slo: Arc<AggregateSlo>,
+    slo_source: Arc<dyn SloSource>,
     surface: SurfaceTelemetry,
     receivers: Handles<ReceiverTelemetry>,
     processors: Handles<ProcessorTelemetry>,
@@ -154,13 +156,14 @@ impl SelfTelemetryBuilder {
     /// # Errors
     /// [`TelemetryError::Exporter`] if the SDK refuses; the others are mistakes in the constants of a family.
     pub fn build(self) -> Result<SelfTelemetry, TelemetryError> {
-        let SelfTelemetryBuilder { build, resource, clock, enabled, slo: source } = self;
+        let SelfTelemetryBuilder { build, resource, clock, enabled, slo: slo_source } = self;
         let provider = Provider::new(&resource, enabled)?;
         let instruments = Instruments::new(provider.meter(), provider.limits());
         let families = Families::new(&instruments)?;
         families.build_info.bind([build.command, build.version, build.revision], 1.0);
         let slo = Arc::new(AggregateSlo::default());
-        observe_slo(&families, source.unwrap_or_else(|| Arc::clone(&slo) as Arc<dyn SloSource>));
+        let slo_source = slo_source.unwrap_or_else(|| Arc::clone(&slo) as Arc<dyn SloSource>);
+        observe_slo(&families, Arc::clone(&slo_source));
         Ok(SelfTelemetry(Arc::new(Inner {
             build,
             resource,
@@ -170,6 +173,7 @@ impl SelfTelemetryBuilder {
             instruments,
             families,
             slo,
+            slo_source,
             receivers: Handles::default(),
             processors: Handles::default(),
             exporters: Handles::default(),
@@ -262,6 +266,11 @@ impl SelfTelemetry {
     /// The handle of the telemetry surface.
     pub fn surface(&self) -> SurfaceTelemetry {
         self.0.surface.clone()
+    }
+
+    /// What the service-level gauges read.
+    pub fn slo_source(&self) -> &dyn SloSource {
+        &*self.0.slo_source
     }
 
     /// Watches the queue of the exporter `id` for as long as somebody else holds it, in place of an earlier one.

@@ -23,9 +23,9 @@ const SCOPE: &str = "tracecore";
 pub(super) struct SeriesLimits(Arc<Mutex<HashMap<&'static str, usize>>>);
 
 impl SeriesLimits {
-    /// Must be told before the instrument is made.
+    /// Must be told before the instrument is made. At least one: for 0 the SDK would take its default.
     pub(super) fn set(&self, instrument: &'static str, series: usize) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(instrument, series);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(instrument, series.max(1));
     }
 
     fn stream(&self, instrument: &Instrument) -> Option<Stream> {

@@ -362,6 +362,7 @@ async fn shared_exporter_counted_once() {
     let failed = [("component_id", "otlp"), ("kind", "io"), ("result", "failure")];
     assert_eq!(value(&telemetry, "tracecore_exporter_calls_total", &failed), 2.0);
     assert_eq!(in_metrics.failure_count(), 2);
+    assert_eq!(telemetry.slo_source().exporter_calls(), Calls { failed: 2, total: 4 });
 }
 
 // Queues and restarts
@@ -534,6 +535,17 @@ fn shutdown_idempotent() {
     receiver.emitted(1);
     telemetry.receiver("late", &[]).emitted(1);
     assert!(telemetry.gather().is_empty());
+}
+
+#[test]
+fn the_last_handle_takes_everything_with_it() {
+    let source = Arc::new(ZeroSlo);
+    let builder = SelfTelemetry::builder(BUILD, Resource::detect(&BUILD)).slo_source(Arc::clone(&source) as _);
+    let telemetry = builder.build().unwrap();
+    let handles = one_of_each(&telemetry);
+    assert!(!telemetry.gather().is_empty());
+    drop((telemetry, handles));
+    assert_eq!(Arc::strong_count(&source), 1, "a callback still holds the source");
 }
 
 // What a component makes for itself
