@@ -142,3 +142,35 @@ impl fmt::Display for Report<'_> {
         Ok(())
     }
 }
+
+/// What can go wrong when a batch is written as text.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The batch cannot be put into this form.
+    #[error("cannot write the batch in this format")]
+    Marshal(#[from] serde_json::Error),
+    /// The write failed.
+    #[error("cannot write")]
+    Io(#[from] std::io::Error),
+    /// Whoever read has gone, and will not come back.
+    #[error("the reader has gone")]
+    Closed(#[source] std::io::Error),
+}
+
+impl Classify for WriteError {
+    const KINDS: &'static [ErrorKind] = &[ErrorKind::Marshal, ErrorKind::Io];
+
+    fn kind(&self) -> ErrorKind {
+        match self {
+            WriteError::Marshal(_) => ErrorKind::Marshal,
+            WriteError::Io(_) | WriteError::Closed(_) => ErrorKind::Io,
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        match self {
+            WriteError::Io(_) => Retry::Yes,
+            WriteError::Marshal(_) | WriteError::Closed(_) => Retry::Permanent,
+        }
+    }
+}

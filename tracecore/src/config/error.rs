@@ -18,7 +18,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(super) fn new(path: impl fmt::Display, origin: &Origin, message: impl fmt::Display) -> Self {
+    pub(crate) fn new(path: impl fmt::Display, origin: &Origin, message: impl fmt::Display) -> Self {
         ConfigError { path: path.to_string(), origin: origin.clone(), message: message.to_string() }
     }
 }

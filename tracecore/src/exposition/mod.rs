@@ -22,6 +22,15 @@ pub use from_prometheus::from_prometheus;
 
 use crate::net::media::Accepted;
 
+/// Writes a whole exposition, and says how many series had to be left out.
+pub fn encode<'a>(families: impl IntoIterator<Item = &'a Family<'a>>, format: Format, out: &mut String) -> usize {
+    let mut encoder = Encoder::new(format, out);
+    for family in families {
+        encoder.family(family);
+    }
+    encoder.finish()
+}
+
 /// The two forms of the exposition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {

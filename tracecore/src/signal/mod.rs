@@ -1,24 +1,43 @@
-//! What flows: one of three signals.
+//! What flows through a pipeline: OTLP protobuf bytes that were validated once.
+//!
+//! A [`Batch`] is one signal as encoded OTLP. Only [`Batch::validate`] makes one, so whoever holds a batch may rely on
+//! its structure, its UTF-8 and its nesting depth, and nothing behind the receiver decodes unless it asks. It is read
+//! through the borrowed views of [`view`]; [`Batch::decode`] is the one way to the decoded form.
+//!
+//! Deliberately absent: acknowledgement (the verdict of `emit` is the one way back), and profiles.
+
+mod batch;
+mod schema;
+mod text;
+mod utf8;
+pub mod view;
+mod walk;
+mod wire_error;
+pub(crate) mod write;
 
 use std::fmt;
 use std::str::FromStr;
 
-/// One of the three kinds of telemetry.
+pub use batch::{Batch, Decoded, SignalMismatch};
+pub use text::TextFormat;
+pub use wire_error::{FieldName, Place, WireError};
+
+/// What a batch carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Signal {
     /// Spans.
     Traces,
-    /// Metric points.
+    /// Metric data points.
     Metrics,
     /// Log records.
     Logs,
 }
 
 impl Signal {
-    /// Every signal.
+    /// Every signal, in the order of the documentation.
     pub const ALL: [Signal; 3] = [Signal::Traces, Signal::Metrics, Signal::Logs];
 
-    /// The name in pipeline ids and labels.
+    /// The name in configuration and in labels.
     pub const fn as_str(self) -> &'static str {
         match self {
             Signal::Traces => "traces",
@@ -30,19 +49,19 @@ impl Signal {
 
 impl fmt::Display for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.pad(self.as_str())
     }
 }
 
-/// The text names no signal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown signal: it is traces, metrics or logs")]
-pub struct UnknownSignal;
+/// A name that is no signal.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown signal `{0}`, expected traces, metrics or logs")]
+pub struct UnknownSignal(pub String);
 
 impl FromStr for Signal {
     type Err = UnknownSignal;
 
-    fn from_str(text: &str) -> Result<Self, UnknownSignal> {
-        Signal::ALL.into_iter().find(|signal| signal.as_str() == text).ok_or(UnknownSignal)
+    fn from_str(name: &str) -> Result<Self, UnknownSignal> {
+        Signal::ALL.into_iter().find(|signal| signal.as_str() == name).ok_or_else(|| UnknownSignal(name.to_owned()))
     }
 }

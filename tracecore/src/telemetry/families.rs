@@ -8,8 +8,10 @@ use super::instruments::{
     CounterFamily, GaugeFamily, HistogramFamily, Instruments, ObservedCounterFamily, ObservedGaugeFamily, Spec,
     ascending,
 };
-use super::labels::{DropReason, InitErrorReason, ProcessorDropReason, Role, ServeExit};
+use super::labels::{DropReason, InitErrorReason, ProcessorDropReason};
+use crate::component::Role;
 use crate::error::ErrorKind;
+use crate::net::Exit;
 
 /// Components, or pipelines, that have series of their own: a node runs tens, a gateway hundreds.
 pub(super) const MAX_COMPONENTS: usize = 1024;
@@ -205,7 +207,7 @@ const SERVE_EXITED: Spec<1> = Spec {
     help: "Ends of the loop that accepts connections to the surface, by reason.",
     unit: "{exit}",
     labels: ["reason"],
-    max_series: ServeExit::ALL.len(),
+    max_series: Exit::ALL.len(),
 };
 
 const RATE_LIMITED: Spec<0> = Spec {

@@ -44,7 +44,6 @@ pub(crate) struct Family<I, const N: usize> {
 }
 
 pub(crate) type CounterFamily<const N: usize> = Family<otel::Counter<u64>, N>;
-pub(crate) type UpDownCounterFamily<const N: usize> = Family<otel::UpDownCounter<i64>, N>;
 pub(crate) type GaugeFamily<const N: usize> = Family<otel::Gauge<f64>, N>;
 pub(crate) type HistogramFamily<const N: usize> = Family<otel::Histogram<f64>, N>;
 pub(crate) type ObservedCounterFamily<const N: usize> = Family<ObservedCounter, N>;
@@ -52,19 +51,19 @@ pub(crate) type ObservedGaugeFamily<const N: usize> = Family<ObservedGauge, N>;
 
 /// A total that only grows.
 #[derive(Clone, Debug)]
-pub(crate) struct BoundCounter(otel::BoundCounter<u64>);
+pub(crate) struct BoundCounter(pub(super) otel::BoundCounter<u64>);
 
 /// An amount that grows and shrinks.
 #[derive(Clone, Debug)]
-pub(crate) struct BoundUpDownCounter(otel::BoundUpDownCounter<i64>);
+pub(crate) struct BoundUpDownCounter(pub(super) otel::BoundUpDownCounter<i64>);
 
 /// A value that is what it was last set to.
 #[derive(Clone, Debug)]
-pub(crate) struct BoundGauge(otel::BoundGauge<f64>);
+pub(crate) struct BoundGauge(pub(super) otel::BoundGauge<f64>);
 
 /// A distribution.
 #[derive(Clone, Debug)]
-pub(crate) struct BoundHistogram(otel::BoundHistogram<f64>);
+pub(crate) struct BoundHistogram(pub(super) otel::BoundHistogram<f64>);
 
 /// Counters that are read at collection.
 #[derive(Clone)]
@@ -89,12 +88,12 @@ struct Known {
 
 /// What must be the same for two requests to mean one family.
 #[derive(Clone, PartialEq)]
-struct Declared {
-    name: &'static str,
-    help: &'static str,
-    unit: &'static str,
-    labels: Vec<&'static str>,
-    buckets: &'static [f64],
+pub(super) struct Declared {
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+    pub(super) unit: &'static str,
+    pub(super) labels: Vec<&'static str>,
+    pub(super) buckets: &'static [f64],
 }
 
 impl Instruments {
@@ -105,16 +104,6 @@ impl Instruments {
     pub(crate) fn counter<const N: usize>(&self, spec: &Spec<N>) -> Result<CounterFamily<N>, TelemetryError> {
         self.family(spec, &[], |meter| {
             meter.u64_counter(spec.name).with_description(spec.help).with_unit(spec.unit).build()
-        })
-    }
-
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the `telemetry = …` set of a component"))]
-    pub(crate) fn up_down_counter<const N: usize>(
-        &self,
-        spec: &Spec<N>,
-    ) -> Result<UpDownCounterFamily<N>, TelemetryError> {
-        self.family(spec, &[], |meter| {
-            meter.i64_up_down_counter(spec.name).with_description(spec.help).with_unit(spec.unit).build()
         })
     }
 
@@ -154,15 +143,17 @@ impl Instruments {
         spec: &Spec<N>,
     ) -> Result<ObservedGaugeFamily<N>, TelemetryError> {
         let readers = self.readers(spec.name)?;
-        self.family(spec, &[], |meter| {
-            let builder = meter.f64_observable_gauge(spec.name).with_description(spec.help).with_unit(spec.unit);
-            let observed = Arc::clone(&readers);
-            builder.with_callback(move |observer| observed.read(observer)).build();
-            ObservedGauge(readers)
-        })
+        self.family(spec, &[], |meter| ObservedGauge::new(meter, spec.name, spec.help, spec.unit, readers))
     }
 
-    fn readers(&self, name: &'static str) -> Result<Arc<Readers>, TelemetryError> {
+    /// `name` as a constant. What is leaked is bounded: the metrics that components declare.
+    pub(super) fn interned(&self, name: &str) -> &'static str {
+        let families = self.families.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = families.get(&name.replace('.', "_")).map(|known| known.spec.name).filter(|known| *known == name);
+        known.unwrap_or_else(|| Box::leak(name.to_owned().into_boxed_str()))
+    }
+
+    pub(super) fn readers(&self, name: &'static str) -> Result<Arc<Readers>, TelemetryError> {
         let panics = self.counter(&SCRAPE_PANICS)?.bind([]);
         Ok(Arc::new(Readers { name, panics, children: RwLock::default() }))
     }
@@ -177,8 +168,22 @@ impl Instruments {
         I: Clone + Any + Send + Sync,
     {
         let &Spec { name, help, unit, labels, max_series } = spec;
-        check(spec, buckets)?;
         let declared = Declared { name, help, unit, labels: labels.to_vec(), buckets };
+        Ok(Family { instrument: self.instrument(&declared, max_series, make)?, labels })
+    }
+
+    /// The instrument that was declared so, made if it is new.
+    pub(super) fn instrument<I>(
+        &self,
+        declared: &Declared,
+        max_series: usize,
+        make: impl FnOnce(&Meter) -> I,
+    ) -> Result<I, TelemetryError>
+    where
+        I: Clone + Any + Send + Sync,
+    {
+        check(declared)?;
+        let name = declared.name;
         let mut families = self.families.lock().unwrap_or_else(PoisonError::into_inner);
         let known = match families.entry(name.replace('.', "_")) {
             Entry::Occupied(known) => known.into_mut(),
@@ -188,20 +193,24 @@ impl Instruments {
             }
         };
         match known.instrument.downcast_ref::<I>() {
-            Some(instrument) if known.spec == declared => Ok(Family { instrument: instrument.clone(), labels }),
+            Some(instrument) if known.spec == *declared => Ok(instrument.clone()),
             _ => Err(TelemetryError::Conflict { name }),
         }
     }
 }
 
 impl<I, const N: usize> Family<I, N> {
-    /// In the order of their keys: the SDK files attributes under the order they come in and under the sorted one.
     fn attributes(&self, values: [&str; N]) -> Vec<KeyValue> {
-        let pairs = self.labels.into_iter().zip(values);
-        let mut attributes: Vec<_> = pairs.map(|(key, value)| KeyValue::new(key, value.to_owned())).collect();
-        attributes.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        attributes
+        attributes(&self.labels, &values)
     }
+}
+
+/// In the order of their keys: the SDK files attributes under the order they come in and under the sorted one.
+pub(super) fn attributes(keys: &[&'static str], values: &[&str]) -> Vec<KeyValue> {
+    let pairs = keys.iter().zip(values);
+    let mut attributes: Vec<_> = pairs.map(|(key, value)| KeyValue::new(*key, (*value).to_owned())).collect();
+    attributes.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    attributes
 }
 
 impl<const N: usize> CounterFamily<N> {
@@ -211,16 +220,6 @@ impl<const N: usize> CounterFamily<N> {
         // Binding alone shows a series that has labels, not one that has none.
         bound.add(0);
         BoundCounter(bound)
-    }
-}
-
-impl<const N: usize> UpDownCounterFamily<N> {
-    /// The child of these label values, standing at 0 from now on if it is new.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the `telemetry = …` set of a component"))]
-    pub(crate) fn bind(&self, values: [&str; N]) -> BoundUpDownCounter {
-        let bound = self.instrument.bind(&self.attributes(values));
-        bound.add(0);
-        BoundUpDownCounter(bound)
     }
 }
 
@@ -250,7 +249,7 @@ impl<const N: usize> ObservedCounterFamily<N> {
 impl<const N: usize> ObservedGaugeFamily<N> {
     /// Reads the child of these label values with `read`, instead of what read it before.
     pub(crate) fn bind(&self, values: [&str; N], read: impl Fn() -> f64 + Send + Sync + 'static) {
-        self.instrument.0.set(self.attributes(values), Box::new(read));
+        self.instrument.read(self.attributes(values), read);
     }
 }
 
@@ -261,7 +260,6 @@ impl BoundCounter {
 }
 
 impl BoundUpDownCounter {
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the `telemetry = …` set of a component"))]
     pub(crate) fn add(&self, n: i64) {
         self.0.add(n);
     }
@@ -279,10 +277,36 @@ impl BoundHistogram {
     }
 }
 
+impl ObservedGauge {
+    pub(super) fn new(
+        meter: &Meter,
+        name: &'static str,
+        help: &'static str,
+        unit: &'static str,
+        readers: Arc<Readers>,
+    ) -> Self {
+        let observed = Arc::clone(&readers);
+        let builder = meter.f64_observable_gauge(name).with_description(help).with_unit(unit);
+        builder.with_callback(move |observer| observed.read(observer)).build();
+        ObservedGauge(readers)
+    }
+
+    /// Reads the child of these attributes with `read`.
+    pub(super) fn read(&self, attributes: Vec<KeyValue>, read: impl Fn() -> f64 + Send + Sync + 'static) {
+        self.0.set(attributes, Box::new(read));
+    }
+}
+
+impl std::fmt::Debug for ObservedGauge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ObservedGauge({})", self.0.name)
+    }
+}
+
 type Read = Box<dyn Fn() -> f64 + Send + Sync>;
 
 /// The children of one observed family.
-struct Readers {
+pub(super) struct Readers {
     name: &'static str,
     panics: BoundCounter,
     children: RwLock<Vec<(Vec<KeyValue>, Read)>>,
@@ -322,18 +346,18 @@ pub(crate) const fn ascending(edges: &[f64]) -> bool {
     true
 }
 
-fn check<const N: usize>(spec: &Spec<N>, buckets: &[f64]) -> Result<(), TelemetryError> {
-    let name = spec.name;
+fn check(declared: &Declared) -> Result<(), TelemetryError> {
+    let name = declared.name;
     if !is_name(name) {
         return Err(TelemetryError::Name { name });
     }
-    if let Some(key) = spec.labels.into_iter().find(|key| !is_label_key(key)) {
+    if let Some(key) = declared.labels.iter().copied().find(|key| !is_label_key(key)) {
         return Err(TelemetryError::LabelKey { name, key });
     }
-    if !is_unit(spec.unit) {
-        return Err(TelemetryError::Unit { name, unit: spec.unit });
+    if !is_unit(declared.unit) {
+        return Err(TelemetryError::Unit { name, unit: declared.unit });
     }
-    if !ascending(buckets) {
+    if !ascending(declared.buckets) {
         return Err(TelemetryError::Buckets { name });
     }
     Ok(())

@@ -23,18 +23,6 @@ macro_rules! closed_label {
 }
 
 closed_label! {
-    /// What a component does in a pipeline: the `role` label.
-    Role {
-        /// It brings data in.
-        Receiver = "receiver",
-        /// It changes data on the way.
-        Processor = "processor",
-        /// It sends data out.
-        Exporter = "exporter",
-    }
-}
-
-closed_label! {
     /// Why an exporter or its queue gave items up: the `reason` label.
     DropReason {
         /// The queue had no place, and its policy is to drop.
@@ -43,6 +31,8 @@ closed_label! {
         TooLarge = "too_large",
         /// The backend refused for good.
         Permanent = "permanent",
+        /// The backend took the batch without them.
+        Rejected = "rejected",
         /// The time for trying again ran out.
         RetryExhausted = "retry_exhausted",
         /// The exporter panicked on it twice.
@@ -73,17 +63,5 @@ closed_label! {
         InstrumentRegister = "instrument_register",
         /// The provider is one that we cannot use.
         UnsupportedSdk = "unsupported_sdk",
-    }
-}
-
-closed_label! {
-    /// Why the listener of the surface ended: the `reason` label.
-    ServeExit {
-        /// It was asked to.
-        Shutdown = "shutdown",
-        /// Its socket failed for good.
-        AcceptError = "accept_error",
-        /// Its task panicked.
-        Panic = "panic",
     }
 }

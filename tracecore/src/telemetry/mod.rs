@@ -10,6 +10,7 @@
 //! Deliberately absent: a push of these metrics (a later reader of the same provider), and a series that goes away (a
 //! component's stays until the process ends).
 
+pub(crate) mod declared;
 mod degraded;
 mod exporter;
 mod families;
@@ -36,7 +37,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use prometheus::proto::MetricFamily;
 
 pub use self::exporter::ExporterTelemetry;
-pub use self::labels::{DropReason, InitErrorReason, ProcessorDropReason, Role, ServeExit};
+pub use self::labels::{DropReason, InitErrorReason, ProcessorDropReason};
 pub use self::logging::init_logging;
 pub use self::pipeline::PipelineTelemetry;
 pub use self::processor::ProcessorTelemetry;
@@ -50,6 +51,7 @@ use self::families::{Families, MAX_COMPONENTS};
 use self::instruments::{BoundCounter, Instruments};
 use self::provider::Provider;
 use self::slo::{AggregateSlo, FailureRate};
+use crate::component::Role;
 use crate::error::ErrorKind;
 use crate::time::Clock;
 
@@ -294,7 +296,6 @@ impl SelfTelemetry {
     }
 
     /// Where a component's own metrics are made.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the `telemetry = …` set of a component"))]
     pub(crate) fn instruments(&self) -> &Instruments {
         &self.0.instruments
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::families::Families;
 use super::instruments::BoundCounter;
-use super::labels::ServeExit;
+use crate::net::{self, Exit};
+use crate::surface;
 
 /// The metrics of the surface. Cheap to clone.
 #[derive(Clone)]
@@ -12,7 +13,7 @@ pub struct SurfaceTelemetry(Arc<Inner>);
 
 struct Inner {
     scrape_panics: BoundCounter,
-    serve_exited: [BoundCounter; ServeExit::ALL.len()],
+    serve_exited: [BoundCounter; Exit::ALL.len()],
     rate_limited: BoundCounter,
 }
 
@@ -20,23 +21,25 @@ impl SurfaceTelemetry {
     pub(super) fn new(families: &Families) -> Self {
         SurfaceTelemetry(Arc::new(Inner {
             scrape_panics: families.scrape_panics.bind([]),
-            serve_exited: ServeExit::ALL.map(|reason| families.serve_exited.bind([reason.as_str()])),
+            serve_exited: Exit::ALL.map(|reason| families.serve_exited.bind([reason.as_str()])),
             rate_limited: families.rate_limited.bind([]),
         }))
     }
+}
 
-    /// Counts a request whose handler panicked.
-    pub fn scrape_panicked(&self) {
+impl net::Observer for SurfaceTelemetry {
+    /// Also called for a panic while `/metrics` was gathered.
+    fn handler_panicked(&self) {
         self.0.scrape_panics.add(1);
     }
 
-    /// Counts an end of the loop that accepts connections.
-    pub fn serve_exited(&self, reason: ServeExit) {
-        self.0.serve_exited[reason as usize].add(1);
+    fn exited(&self, why: Exit) {
+        self.0.serve_exited[why as usize].add(1);
     }
+}
 
-    /// Counts a request that was refused because it came too fast.
-    pub fn rate_limited(&self) {
+impl surface::Observer for SurfaceTelemetry {
+    fn scrape_limited(&self) {
         self.0.rate_limited.add(1);
     }
 }

@@ -10,6 +10,8 @@ use tokio::time::advance;
 
 use super::instruments::Spec;
 use super::*;
+use crate::net::{self, Observer as _};
+use crate::surface::Observer as _;
 use crate::time::Duration;
 
 const BUILD: BuildInfo = BuildInfo::new("tracecore", "1.2.3", "abc123");
@@ -275,9 +277,9 @@ fn what_is_dropped_has_its_reason() {
     }
     let dropped =
         |name: &str, id: &str, reason: &str| value(&telemetry, name, &[("component_id", id), ("reason", reason)]);
-    let by_exporter = ["queue_full", "too_large", "permanent", "retry_exhausted", "panic", "shutdown"]
+    let by_exporter = ["queue_full", "too_large", "permanent", "rejected", "retry_exhausted", "panic", "shutdown"]
         .map(|reason| dropped("tracecore_exporter_dropped_total", "otlp", reason));
-    assert_eq!(by_exporter, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    assert_eq!(by_exporter, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
     let by_processor =
         ["filtered", "error", "panic"].map(|reason| dropped("tracecore_processor_dropped_total", "filter", reason));
     assert_eq!(by_processor, [1.0, 2.0, 3.0]);
@@ -477,13 +479,13 @@ fn a_processor_and_a_pipeline_count_both_ends() {
 #[test]
 fn the_surface_counts_its_troubles() {
     let telemetry = telemetry();
-    telemetry.surface().scrape_panicked();
-    telemetry.surface().serve_exited(ServeExit::AcceptError);
-    telemetry.surface().rate_limited();
+    telemetry.surface().handler_panicked();
+    telemetry.surface().exited(net::Exit::ListenerError);
+    telemetry.surface().scrape_limited();
     assert_eq!(value(&telemetry, "tracecore_surface_scrape_panics_total", &[]), 1.0);
     assert_eq!(value(&telemetry, "tracecore_surface_rate_limited_total", &[]), 1.0);
     let exits = |reason: &str| value(&telemetry, "tracecore_surface_serve_exited_total", &[("reason", reason)]);
-    assert_eq!(["shutdown", "accept_error", "panic"].map(exits), [0.0, 1.0, 0.0]);
+    assert_eq!(["shutdown", "aborted", "listener_error"].map(exits), [0.0, 0.0, 1.0]);
 }
 
 #[test]
@@ -604,11 +606,21 @@ fn past_its_limit_a_family_folds_the_rest_into_one_series() {
     assert_eq!(value(&telemetry, "tracecore_test_work_total", &[("otel_metric_overflow", "true")]), 2.0);
 }
 
+/// A metric that a component declares for its own health.
+const OPEN: crate::metrics::Metric = crate::metrics::Metric {
+    name: crate::metrics::MetricName::Field("open"),
+    unit: "{file}",
+    help: "Open files.",
+    kind: crate::metrics::Kind::UpDownCounter,
+    keys: &[&["unit"]],
+    buckets: &[],
+};
+
 #[test]
 fn an_up_down_counter_goes_both_ways() {
     let telemetry = telemetry();
-    let open = Spec { name: "tracecore.test.open", ..WORK };
-    let open = telemetry.instruments().up_down_counter(&open).unwrap().bind(["a"]);
+    let family = telemetry.instruments().declared_up_down_counter("tracecore.test.open", &OPEN, &["unit"]).unwrap();
+    let open = family.bind(&["a"]);
     open.add(3);
     open.add(-2);
     assert_eq!(value(&telemetry, "tracecore_test_open", &[("unit", "a")]), 1.0);

@@ -1,0 +1,3 @@
+//! What sends batches out.
+
+mod stdout;

@@ -1,0 +1,3 @@
+//! What brings batches in.
+
+mod clock;

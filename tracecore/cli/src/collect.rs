@@ -1,0 +1,94 @@
+//! `tracecore collect`: run until told to stop.
+
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::thread::available_parallelism;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinError;
+use tokio_util::sync::CancellationToken;
+use tracecore::runtime::StartError;
+
+use crate::args::ConfigArgs;
+use crate::{Failure, build};
+
+/// The most worker threads that are started unasked: an agent on a 224-core node is not entitled to it.
+const MAX_WORKERS: usize = 4;
+
+/// The first signal asks for a stop, the second ends the process.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn install() -> std::io::Result<Self> {
+        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// The next signal, by the exit code that a shell would show for it.
+    async fn next(&mut self) -> u8 {
+        let (kind, name) = tokio::select! {
+            _ = self.interrupt.recv() => (SignalKind::interrupt(), "SIGINT"),
+            _ = self.terminate.recv() => (SignalKind::terminate(), "SIGTERM"),
+        };
+        tracing::info!(signal = name, "signal received");
+        128 + u8::try_from(kind.as_raw_value()).unwrap_or_default()
+    }
+}
+
+pub(crate) fn collect(args: &ConfigArgs) -> Result<ExitCode, Failure> {
+    // Signals have a runtime of their own on the main thread, and handlers before anything else is done: one that comes
+    // while the configuration is still read is a request like any other.
+    let front = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let front = front.map_err(|error| Failure::failed(&error))?;
+    let mut signals = front.block_on(async { Signals::install() }).map_err(|error| Failure::failed(&error))?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), revision = env!("TRACECORE_REVISION"), "starting");
+
+    let service = build(args)?;
+    let workers = service.workers().map_or_else(default_workers, NonZeroUsize::get);
+    let mut back = tokio::runtime::Builder::new_multi_thread();
+    let back = back.worker_threads(workers).thread_name("tracecore").enable_all().build();
+    let back = back.map_err(|error| Failure::failed(&error))?;
+    if args.config.is_empty() {
+        show_where_to_look();
+    }
+    let stop = CancellationToken::new();
+    let asked = stop.clone();
+    let service = back.spawn(async move { service.run(asked.cancelled()).await });
+    let code = front.block_on(async {
+        tokio::select! {
+            outcome = service => ended(outcome),
+            code = async {
+                signals.next().await;
+                stop.cancel();
+                signals.next().await
+            } => {
+                tracing::warn!("second signal: leaving at once");
+                Ok(ExitCode::from(code))
+            }
+        }
+    });
+    // What still blocks a thread must not hold up the exit: everything that counts has been drained.
+    back.shutdown_background();
+    code
+}
+
+/// The addresses of `default.yaml`.
+fn show_where_to_look() {
+    tracing::info!("no --config given: collecting this host");
+    tracing::info!("host metrics are on http://localhost:8889/metrics");
+    tracing::info!("the collector's own metrics are on http://localhost:8888/metrics");
+}
+
+fn ended(outcome: Result<Result<(), StartError>, JoinError>) -> Result<ExitCode, Failure> {
+    match outcome {
+        Ok(Ok(())) => Ok(ExitCode::SUCCESS),
+        Ok(Err(error)) => Err(Failure::failed(&error)),
+        Err(error) => Err(Failure::failed(&error)),
+    }
+}
+
+fn default_workers() -> usize {
+    available_parallelism().map_or(1, NonZeroUsize::get).min(MAX_WORKERS)
+}

@@ -1,0 +1,282 @@
+//! From a receiver to the queues: three steps, one verdict.
+//!
+//! First the processors of every branch run, in the receiver's task. Then a place is reserved in the queue of every
+//! exporter. Then all places are filled, without waiting: a caller that goes away cannot leave half a delivery. If a
+//! queue refuses, nothing is enqueued anywhere and the caller may try again. The verdict is the only way back: a batch
+//! carries no acknowledgement.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use futures_util::future::join_all;
+use tokio::sync::oneshot;
+
+use crate::config::{ComponentId, PipelineId};
+use crate::error::ErrorKind;
+use crate::events::{Event, Events};
+use crate::queue::{Full, Outcome, Overflow, Place, Queue};
+use crate::runtime::{Processed, Stage};
+use crate::signal::Batch;
+use crate::telemetry::{DropReason, ExporterTelemetry, PipelineTelemetry, ReceiverTelemetry};
+use crate::time::Instant;
+
+/// How long a sender is asked to wait before it tries a full queue again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What became of an emitted batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every branch took it.
+    Accepted,
+    /// A branch refused it.
+    Refused(Refusal),
+}
+
+impl Verdict {
+    /// Whether every branch took the batch.
+    pub fn is_accepted(self) -> bool {
+        self == Verdict::Accepted
+    }
+}
+
+/// Why a batch was refused, and whether sending it again can help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Sending it again after this long can help.
+    Retryable {
+        /// How long to wait.
+        after: Duration,
+    },
+    /// Sending it again will fail the same way.
+    Permanent,
+}
+
+impl Refusal {
+    pub(crate) const RETRYABLE: Refusal = Refusal::Retryable { after: RETRY_AFTER };
+
+    /// Of two refusals of one batch, the one that the sender must act on: what can still be delivered goes first.
+    fn or(self, other: Option<Refusal>) -> Refusal {
+        match other {
+            Some(retryable @ Refusal::Retryable { .. }) => retryable,
+            Some(Refusal::Permanent) | None => self,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Retryable { after } => write!(f, "refused, try again in {after:?}"),
+            Refusal::Permanent => f.write_str("refused for good"),
+        }
+    }
+}
+
+/// The way from a receiver into its pipelines. Cheap to clone, for servers with many connections.
+#[derive(Clone)]
+pub struct Emitter(Arc<Source>);
+
+struct Source {
+    id: ComponentId,
+    telemetry: ReceiverTelemetry,
+    events: Events,
+    /// The one point through which wiring is read, so that it can be replaced under way.
+    route: ArcSwap<Route>,
+}
+
+/// The branches that a receiver feeds.
+#[derive(Default)]
+pub(crate) struct Route {
+    pub(crate) branches: Vec<Arc<Branch>>,
+}
+
+/// One pipeline as a receiver sees it: its processors and the queues of its exporters.
+pub(crate) struct Branch {
+    pub(crate) id: PipelineId,
+    pub(crate) telemetry: PipelineTelemetry,
+    pub(crate) processors: Vec<Arc<dyn Stage>>,
+    pub(crate) exits: Vec<Exit>,
+}
+
+/// The entrance to an exporter's queue.
+#[derive(Clone)]
+pub(crate) struct Exit {
+    pub(crate) id: ComponentId,
+    pub(crate) telemetry: ExporterTelemetry,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) overflow: Overflow,
+    pub(crate) waits_for_result: bool,
+}
+
+/// A batch that has passed a branch's processors.
+struct Shaped {
+    branch: Arc<Branch>,
+    batch: Batch,
+}
+
+/// A batch with its place in a queue.
+struct Reserved {
+    place: Place,
+    batch: Batch,
+    waits_for_result: bool,
+}
+
+/// What reserving came to.
+enum Reservation {
+    /// A place wherever there must be one.
+    Complete(Vec<Reserved>),
+    /// No place in this queue now; all other places were given back.
+    WaitFor(Exit, Batch),
+    /// No place.
+    Refused(Refusal),
+}
+
+impl Emitter {
+    pub(crate) fn new(id: ComponentId, telemetry: ReceiverTelemetry, events: Events) -> Self {
+        Emitter(Arc::new(Source { id, telemetry, events, route: ArcSwap::default() }))
+    }
+
+    pub(crate) fn connect(&self, route: Route) {
+        self.0.route.store(Arc::new(route));
+    }
+
+    /// Sends a batch into every pipeline of the receiver that carries its signal, and says what became of it. The
+    /// runtime counts the outcome; an empty batch is accepted and goes nowhere.
+    pub async fn emit(&self, batch: Batch) -> Verdict {
+        self.emit_since(batch, Instant::now()).await
+    }
+
+    /// As [`Emitter::emit`], with the latency counted from `since`.
+    pub(crate) async fn emit_since(&self, batch: Batch, since: Instant) -> Verdict {
+        let source = &*self.0;
+        let items = batch.items();
+        let verdict = if batch.is_empty() { Verdict::Accepted } else { source.deliver(batch).await };
+        source.telemetry.observe_latency(since.elapsed());
+        match verdict {
+            Verdict::Accepted => {
+                source.telemetry.emitted(1);
+                source.events.emit(|| Event::BatchAccepted { id: source.id.clone(), items });
+            }
+            Verdict::Refused(refusal) => {
+                source.telemetry.error(ErrorKind::Downstream);
+                let retryable = refusal != Refusal::Permanent;
+                source.events.emit(|| Event::BatchRefused { id: source.id.clone(), items, retryable });
+            }
+        }
+        verdict
+    }
+}
+
+impl Source {
+    async fn deliver(&self, batch: Batch) -> Verdict {
+        let route = self.route.load_full();
+        let (shaped, mut refusal) = match shape(&route, &batch) {
+            Ok(shaped) => shaped,
+            Err(refusal) => return Verdict::Refused(refusal),
+        };
+        drop(batch);
+        let reserved = loop {
+            match reserve(&shaped, &self.events) {
+                Reservation::Complete(reserved) => break reserved,
+                Reservation::WaitFor(exit, batch) => exit.queue.room_for(&batch).await,
+                Reservation::Refused(refused) => return Verdict::Refused(refused),
+            }
+        };
+        for Shaped { branch, batch } in &shaped {
+            branch.telemetry.delivered(batch.items(), batch.size() as u64);
+        }
+        let results = commit(reserved);
+        for result in join_all(results).await {
+            match result {
+                Ok(Outcome::Delivered) => {}
+                Ok(Outcome::Lost { retryable: false }) => refusal = Some(Refusal::Permanent.or(refusal)),
+                // A sender that went away without a word: the exporter was stopped.
+                Ok(Outcome::Lost { retryable: true }) | Err(_) => refusal = Some(Refusal::RETRYABLE),
+            }
+        }
+        refusal.map_or(Verdict::Accepted, Verdict::Refused)
+    }
+}
+
+/// Step one: the batch as each branch's processors leave it. A branch that refuses it for good does not hold back the
+/// others; one that refuses it for now does, because the sender will come again.
+fn shape(route: &Route, batch: &Batch) -> Result<(Vec<Shaped>, Option<Refusal>), Refusal> {
+    let mut shaped = Vec::with_capacity(route.branches.len());
+    let mut refusal = None;
+    for branch in route.branches.iter().filter(|branch| branch.id.signal() == batch.signal()) {
+        branch.telemetry.received(batch.items(), batch.size() as u64);
+        match branch.process(batch.clone()) {
+            Processed::Pass(batch) => shaped.push(Shaped { branch: Arc::clone(branch), batch }),
+            Processed::Dropped => {}
+            Processed::Refused(Refusal::Permanent) => refusal = Some(Refusal::Permanent),
+            Processed::Refused(retryable) => return Err(retryable),
+        }
+    }
+    Ok((shaped, refusal))
+}
+
+impl Branch {
+    fn process(&self, batch: Batch) -> Processed {
+        let mut batch = batch;
+        for processor in &self.processors {
+            match processor.process(batch) {
+                Processed::Pass(passed) if !passed.is_empty() => batch = passed,
+                Processed::Pass(_) => return Processed::Dropped,
+                other => return other,
+            }
+        }
+        Processed::Pass(batch)
+    }
+}
+
+/// Step two: a place in the queue of every exporter. Holds no place when it asks to wait.
+fn reserve(shaped: &[Shaped], events: &Events) -> Reservation {
+    let mut reserved = Vec::new();
+    let mut dropped = Vec::new();
+    for Shaped { branch, batch } in shaped {
+        for exit in &branch.exits {
+            let reason = match (exit.queue.reserve(batch), exit.overflow) {
+                (Ok(place), _) => {
+                    let waits_for_result = exit.waits_for_result;
+                    reserved.push(Reserved { place, batch: batch.clone(), waits_for_result });
+                    continue;
+                }
+                (Err(Full::Now), Overflow::Block) => return Reservation::WaitFor(exit.clone(), batch.clone()),
+                (Err(Full::Now), Overflow::Drop) => DropReason::QueueFull,
+                (Err(Full::ForEver), Overflow::Drop) => DropReason::TooLarge,
+                (Err(Full::ForEver), _) => {
+                    tracing::warn!(
+                        component = %exit.id,
+                        bytes = batch.size(),
+                        items = batch.items(),
+                        "a batch is larger than the exporter's queue: raise sending_queue.queue_size or max_bytes"
+                    );
+                    return Reservation::Refused(Refusal::Permanent);
+                }
+                (Err(Full::Now | Full::Closed), _) => return Reservation::Refused(Refusal::RETRYABLE),
+            };
+            dropped.push((exit, batch.items(), reason));
+        }
+    }
+    // Only now is it certain that the batch goes on without them.
+    for (exit, items, reason) in dropped {
+        exit.telemetry.dropped(reason, items);
+        events.emit(|| Event::ItemsDropped { id: exit.id.clone(), items, reason: reason.as_str() });
+    }
+    Reservation::Complete(reserved)
+}
+
+/// Step three: fills the places, without waiting.
+fn commit(reserved: Vec<Reserved>) -> Vec<oneshot::Receiver<Outcome>> {
+    let mut results = Vec::new();
+    for Reserved { place, batch, waits_for_result } in reserved {
+        let (sender, receiver) = oneshot::channel();
+        place.commit(batch, waits_for_result.then_some(sender));
+        if waits_for_result {
+            results.push(receiver);
+        }
+    }
+    results
+}

@@ -1,0 +1,235 @@
+//! The far end of a queue: consumers that call the exporter, try again, and replace it when it panics.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use futures_util::future::BoxFuture;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use super::{DeliverySettings, Outcome, Queue, Taken};
+use crate::component::{Component, Exporter, Role};
+use crate::cx::{Base, Cx, Own};
+use crate::error::{ErrorKind, Retry};
+use crate::events::Event;
+use crate::runtime::{Failure, Restarts, construct, contain, start};
+use crate::signal::Batch;
+use crate::telemetry::{DropReason, ExporterTelemetry};
+use crate::time::{Duration, Instant};
+
+/// How often a batch under which the exporter panicked is tried in all.
+const PANICS_PER_BATCH: u32 = 2;
+
+/// An exporter behind its queue, its type erased. Consumers are boxed once each.
+pub(crate) trait ErasedOutlet: Send + Sync {
+    /// Makes and starts the exporter.
+    fn start(self: Arc<Self>) -> BoxFuture<'static, Result<(), Failure>>;
+
+    /// Delivers batches until the queue is closed and empty.
+    fn consume(self: Arc<Self>) -> BoxFuture<'static, ()>;
+
+    /// Tidies up.
+    fn stop(self: Arc<Self>) -> BoxFuture<'static, ()>;
+}
+
+/// An exporter behind its queue.
+pub(crate) struct Outlet<C: Exporter> {
+    config: C::Config,
+    base: Base,
+    queue: Arc<Queue>,
+    settings: DeliverySettings,
+    instance: ArcSwapOption<Instance<C>>,
+    /// Held while an instance that panicked is replaced, so that one panic makes one replacement.
+    replacing: Mutex<Restarts>,
+}
+
+struct Instance<C: Component> {
+    exporter: C,
+    cx: Cx<C>,
+}
+
+/// A batch under way. If it is dropped unsettled, the shutdown has cut its delivery off: the queue then remembers it.
+struct UnderWay<'a, C: Exporter> {
+    outlet: &'a Outlet<C>,
+    taken: Taken,
+    settled: bool,
+}
+
+impl<C: Exporter> UnderWay<'_, C> {
+    fn settle(&mut self, outcome: Outcome) {
+        self.taken.settle(outcome);
+        self.settled = true;
+    }
+}
+
+impl<C: Exporter> Drop for UnderWay<'_, C> {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.outlet.queue.cut_off(self.taken.batch.items());
+            self.taken.settle(Outcome::Lost { retryable: true });
+        }
+    }
+}
+
+impl<C: Exporter> Outlet<C> {
+    pub(crate) fn new(config: C::Config, base: Base, queue: Arc<Queue>, settings: DeliverySettings) -> Self {
+        let replacing = Mutex::new(Restarts::default());
+        Outlet { config, base, queue, settings, instance: ArcSwapOption::empty(), replacing }
+    }
+
+    fn telemetry(&self) -> &ExporterTelemetry {
+        match &self.base.own {
+            Own::Exporter { telemetry } => telemetry,
+            Own::Receiver { .. } | Own::Processor { .. } => unreachable!("an outlet is made for an exporter"),
+        }
+    }
+
+    async fn make(&self) -> Result<(), Failure> {
+        let mut exporter = construct(|| C::new(self.config.clone()))?;
+        let cx = Cx::new(self.base.clone());
+        start(exporter.start(&cx)).await?;
+        self.instance.store(Some(Arc::new(Instance { exporter, cx })));
+        Ok(())
+    }
+
+    /// Counts a batch that will not be delivered.
+    fn lose(&self, batch: &Batch, reason: DropReason) {
+        let items = batch.items();
+        self.telemetry().dropped(reason, items);
+        self.base.emit(|| Event::ItemsDropped { id: self.base.id.clone(), items, reason: reason.as_str() });
+    }
+
+    /// Delivers a batch or gives it up, and says which.
+    async fn deliver(&self, batch: &Batch) -> Outcome {
+        let began = Instant::now();
+        let mut backoff = self.settings.retry_on_failure.backoff();
+        let mut panics = 0;
+        loop {
+            let Some(instance) = self.instance.load_full() else {
+                // It was stopped, which happens only once the drain is over.
+                self.queue.cut_off(batch.items());
+                return Outcome::Lost { retryable: true };
+            };
+            let failure = match self.attempt(&instance, batch).await {
+                Ok(()) => return Outcome::Delivered,
+                Err(failure) => failure,
+            };
+            if failure.kind == ErrorKind::Panic {
+                self.replace(&instance).await;
+                panics += 1;
+                if panics == PANICS_PER_BATCH {
+                    return self.give_up(batch, &failure, DropReason::Panic);
+                }
+                continue;
+            }
+            if failure.retry == Retry::Permanent {
+                return self.give_up(batch, &failure, DropReason::Permanent);
+            }
+            if self.settings.retry_on_failure.gives_up_after(began.elapsed()) {
+                return self.give_up(batch, &failure, DropReason::RetryExhausted);
+            }
+            let wait = backoff.wait().max(failure.retry_after.unwrap_or_default());
+            tracing::warn!(component = %self.base.id, kind = %failure.kind, error = %failure, ?wait, "cannot deliver a batch, trying again");
+            self.wait(wait).await;
+        }
+    }
+
+    async fn attempt(&self, instance: &Instance<C>, batch: &Batch) -> Result<(), Failure> {
+        let limit = self.settings.timeout.get();
+        let result = match timeout(limit, contain(instance.exporter.export(batch, &instance.cx))).await {
+            Ok(Ok(exported)) => exported.map_err(Failure::from),
+            Ok(Err(panic)) => Err(panic),
+            Err(_) => Err(Failure::new(ErrorKind::Io, format!("not delivered within {limit:?} (timeout)"))),
+        };
+        match &result {
+            Ok(()) => {
+                self.telemetry().call_succeeded();
+                let items = batch.items();
+                self.base.emit(|| Event::ExportSucceeded { id: self.base.id.clone(), items });
+            }
+            Err(failure) => {
+                self.telemetry().call_failed(failure.kind);
+                let kind = failure.kind;
+                self.base.emit(|| Event::ExportFailed { id: self.base.id.clone(), kind });
+            }
+        }
+        result
+    }
+
+    fn give_up(&self, batch: &Batch, failure: &Failure, reason: DropReason) -> Outcome {
+        self.lose(batch, reason);
+        let items = batch.items();
+        tracing::error!(component = %self.base.id, items, kind = %failure.kind, error = %failure, reason = reason.as_str(), "a batch is lost");
+        Outcome::Lost { retryable: reason == DropReason::RetryExhausted }
+    }
+
+    /// Waits before the next attempt. A shutdown ends the wait, so that a batch has another attempt before the
+    /// deadline; later waits are cut to half of what is left.
+    async fn wait(&self, wait: Duration) {
+        let drain = &self.base.shared.drain;
+        match drain.deadline() {
+            None => {
+                drain.begun.run_until_cancelled(tokio::time::sleep(wait)).await;
+            }
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                tokio::time::sleep(wait.min(left / 2).max(MIN_WAIT)).await;
+            }
+        }
+    }
+
+    /// Makes a new exporter in the place of one that panicked, trying until it starts.
+    async fn replace(&self, panicked: &Arc<Instance<C>>) {
+        let mut restarts = self.replacing.lock().await;
+        let current = self.instance.load_full();
+        if current.as_ref().is_some_and(|current| !Arc::ptr_eq(current, panicked)) {
+            return;
+        }
+        self.base.shared.telemetry.component_restarted(self.base.id.as_str(), Role::Exporter);
+        let (id, role) = (self.base.id.clone(), Role::Exporter);
+        self.base.emit(|| Event::ComponentRestarted { id, role, kind: ErrorKind::Panic });
+        loop {
+            let wait = restarts.wait();
+            tracing::error!(component = %self.base.id, ?wait, "the exporter panicked and is made anew");
+            self.wait(wait).await;
+            match self.make().await {
+                Ok(()) => return,
+                Err(failure) => self.not_started(&failure),
+            }
+        }
+    }
+
+    fn not_started(&self, failure: &Failure) {
+        self.telemetry().call_failed(failure.kind);
+        tracing::error!(component = %self.base.id, error = %failure, "the new exporter does not start");
+    }
+}
+
+/// The shortest wait during a shutdown, so that retries do not spin.
+const MIN_WAIT: Duration = Duration::from_millis(10);
+
+impl<C: Exporter> ErasedOutlet for Outlet<C> {
+    fn start(self: Arc<Self>) -> BoxFuture<'static, Result<(), Failure>> {
+        Box::pin(async move { self.make().await })
+    }
+
+    fn consume(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            while let Some(taken) = self.queue.next().await {
+                let mut under_way = UnderWay { outlet: &*self, taken, settled: false };
+                let outcome = self.deliver(&under_way.taken.batch).await;
+                under_way.settle(outcome);
+            }
+        })
+    }
+
+    fn stop(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            if let Some(instance) = self.instance.swap(None)
+                && let Err(panic) = contain(instance.exporter.stop(&instance.cx)).await
+            {
+                tracing::warn!(component = %self.base.id, error = %panic, "the exporter could not stop cleanly");
+            }
+        })
+    }
+}

@@ -1,0 +1,180 @@
+//! What the runtime adds to every exporter's settings: its queue, its retries, its time limit.
+//!
+//! Keys and defaults are the Collector's; `on_overflow` and `max_bytes` are ours.
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::config::{ByteSize, Delay, Period};
+
+/// How many requests wait by default, as in the Collector.
+const QUEUE_SIZE: NonZeroU64 = NonZeroU64::new(1000).expect("1000 is not zero");
+/// How many deliveries are under way at once by default, as in the Collector.
+const NUM_CONSUMERS: NonZeroUsize = NonZeroUsize::new(10).expect("10 is not zero");
+/// The bound in bytes that holds whatever the sizer says: a queue counted in requests must not eat the node.
+const MAX_BYTES: ByteSize = ByteSize::mib(64);
+/// The time limit of one attempt, as in the Collector.
+const TIMEOUT: Period = Period::secs(5);
+
+/// The keys of an exporter that the runtime reads itself.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Delivery {
+    /// The queue before the exporter.
+    pub sending_queue: SendingQueue,
+    /// What happens when a delivery fails.
+    pub retry_on_failure: RetryOnFailure,
+    /// The time limit of one attempt.
+    pub timeout: Period,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Delivery {
+            sending_queue: SendingQueue::default(),
+            retry_on_failure: RetryOnFailure::default(),
+            timeout: TIMEOUT,
+        }
+    }
+}
+
+/// The queue before an exporter.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SendingQueue {
+    /// `false`: a receiver waits for the delivery itself.
+    pub enabled: bool,
+    /// How many deliveries are under way at once.
+    pub num_consumers: NonZeroUsize,
+    /// How much fits, in the unit of `sizer`. What is being delivered counts.
+    pub queue_size: NonZeroU64,
+    /// What `queue_size` counts.
+    pub sizer: Sizer,
+    /// How many bytes fit, whatever the sizer.
+    pub max_bytes: ByteSize,
+    /// What happens to a batch that finds the queue full.
+    pub on_overflow: Overflow,
+    /// The Collector's spelling of `on_overflow: block`.
+    pub block_on_overflow: bool,
+    /// `true`: a receiver hears how the delivery ended, not only that the batch was queued.
+    pub wait_for_result: bool,
+}
+
+impl Default for SendingQueue {
+    fn default() -> Self {
+        SendingQueue {
+            enabled: true,
+            num_consumers: NUM_CONSUMERS,
+            queue_size: QUEUE_SIZE,
+            sizer: Sizer::Requests,
+            max_bytes: MAX_BYTES,
+            on_overflow: Overflow::Refuse,
+            block_on_overflow: false,
+            wait_for_result: false,
+        }
+    }
+}
+
+impl SendingQueue {
+    /// What happens to a batch that finds the queue full. Without a queue, the sender waits for its turn.
+    pub(crate) fn overflow(&self) -> Overflow {
+        if self.block_on_overflow || !self.enabled { Overflow::Block } else { self.on_overflow }
+    }
+
+    /// Whether the sender hears how the delivery ended.
+    pub(crate) fn waits_for_result(&self) -> bool {
+        self.wait_for_result || !self.enabled
+    }
+}
+
+/// What a queue's size counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Sizer {
+    /// Batches.
+    Requests,
+    /// Spans, data points, log records.
+    Items,
+    /// Encoded bytes.
+    Bytes,
+}
+
+/// What happens to a batch that finds the queue full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Overflow {
+    /// The receiver is told to try again later; no exporter gets the batch.
+    Refuse,
+    /// This exporter goes without it, and counts it; the others get it.
+    Drop,
+    /// The receiver waits until there is room.
+    Block,
+}
+
+/// What happens when a delivery fails.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetryOnFailure {
+    /// `false`: a batch has one attempt.
+    pub enabled: bool,
+    /// The wait after the first failure.
+    pub initial_interval: Period,
+    /// The longest wait.
+    pub max_interval: Period,
+    /// How long a batch is tried before it is dropped; 0 tries for ever.
+    pub max_elapsed_time: Delay,
+    /// What each wait is multiplied with for the next.
+    #[schemars(range(min = 1.0))]
+    pub multiplier: f64,
+    /// How far a wait may differ from its nominal length, as a share of it.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub randomization_factor: f64,
+}
+
+impl Default for RetryOnFailure {
+    fn default() -> Self {
+        RetryOnFailure {
+            enabled: true,
+            initial_interval: Period::secs(5),
+            max_interval: Period::secs(30),
+            max_elapsed_time: Delay::secs(300),
+            multiplier: 1.5,
+            randomization_factor: 0.5,
+        }
+    }
+}
+
+impl RetryOnFailure {
+    /// Why these values do not go together, if so.
+    pub(crate) fn problem(&self) -> Option<(&'static str, String)> {
+        if !(self.multiplier >= 1.0 && self.multiplier.is_finite()) {
+            return Some(("multiplier", format!("must be at least 1, not {}", self.multiplier)));
+        }
+        if !(0.0..=1.0).contains(&self.randomization_factor) {
+            return Some(("randomization_factor", format!("must be from 0 to 1, not {}", self.randomization_factor)));
+        }
+        if self.initial_interval.get() > self.max_interval.get() {
+            let (initial, max) = (self.initial_interval, self.max_interval);
+            return Some(("initial_interval", format!("{initial} is longer than max_interval, {max}")));
+        }
+        None
+    }
+
+    /// The waits between attempts.
+    pub(crate) fn backoff(&self) -> crate::runtime::Backoff {
+        crate::runtime::Backoff::new(
+            self.initial_interval.get(),
+            self.max_interval.get(),
+            self.multiplier,
+            self.randomization_factor,
+        )
+    }
+
+    /// Whether a batch that has been tried for `elapsed` is given up.
+    pub(crate) fn gives_up_after(&self, elapsed: Duration) -> bool {
+        !self.enabled || (!self.max_elapsed_time.get().is_zero() && elapsed >= self.max_elapsed_time.get())
+    }
+}

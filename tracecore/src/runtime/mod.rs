@@ -1,0 +1,60 @@
+//! Running a configuration: start, supervise, stop.
+//!
+//! The only place that spawns and selects. Start: the surface first, then exporters, processors, receivers. Stop: ready
+//! goes false, receivers end and their emits return, queues drain until the deadline, exporters stop, the surface last.
+//! Every step has its deadline, so a stop always ends.
+
+mod backoff;
+mod failure;
+mod service;
+mod spec;
+mod stop;
+mod supervise;
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tokio::sync::mpsc;
+
+use crate::emit::Refusal;
+use crate::signal::Batch;
+
+pub(crate) use backoff::{Backoff, Restarts};
+pub(crate) use failure::{Failure, contain};
+pub use service::{Builder, Running, Service, StartError};
+pub(crate) use spec::{
+    ExporterSpec, ProcessorSpec, ReceiverSpec, Stage, construct, specify_exporter, specify_processor, specify_receiver,
+    start,
+};
+
+/// How long a component's `start` may take: long enough for a slow name server, short enough for an operator to see.
+const START_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a component's `stop` may take.
+const STOP_DEADLINE: Duration = Duration::from_secs(1);
+
+/// What the service does when a component cannot start: the key `on_start_error` of every component.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnStartError {
+    /// The service does not start.
+    #[default]
+    Fail,
+    /// The service starts without it, is not ready, and tries again after a back-off.
+    Retry,
+    /// The service starts and stays without it.
+    Ignore,
+}
+
+/// What a processor made of a batch.
+pub(crate) enum Processed {
+    /// It goes on.
+    Pass(Batch),
+    /// It was dropped on purpose.
+    Dropped,
+    /// It was refused.
+    Refused(Refusal),
+}
+
+/// Held by what has not started yet: the service is ready once every one of them is gone.
+pub(crate) type Readiness = mpsc::Sender<std::convert::Infallible>;

@@ -1,0 +1,444 @@
+//! A service: built from a configuration, started, stopped.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::spec::Stage;
+use super::stop;
+use super::supervise::{Announce, FirstStart, start_until, supervise};
+use super::{OnStartError, Readiness};
+use crate::component::Role;
+use crate::config::{ComponentId, Config, ConfigErrors};
+use crate::cx::{Base, Drain, Own, Shared};
+use crate::emit::{Branch, Emitter, Exit, Route};
+use crate::events::{Event, Events};
+use crate::exposition::{self, from_prometheus};
+use crate::graph::{Graph, Plan, PlannedExporter, PlannedPipeline};
+use crate::net::BindError;
+use crate::queue::{ErasedOutlet, Queue};
+use crate::registry::Registry;
+use crate::surface::{Health, Paths, Serving, Surface};
+use crate::telemetry::{BuildInfo, Resource, SelfTelemetry, TelemetryError};
+use crate::time::{Clock, Instant};
+
+/// A service that is built and not started. Building touches nothing: no socket, no file, no task.
+pub struct Service {
+    config: Config,
+    graph: Graph,
+    plan: Plan,
+    shared: Shared,
+}
+
+/// What a service is built with, besides its configuration.
+pub struct Builder {
+    build: BuildInfo,
+    clock: Clock,
+    events: Events,
+    resource: Option<Resource>,
+    telemetry: Option<SelfTelemetry>,
+}
+
+/// Why a service could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The configuration does not hold.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// The self-telemetry cannot be set up.
+    #[error("cannot set up self-telemetry")]
+    Telemetry(#[from] TelemetryError),
+}
+
+/// Why a service could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The telemetry surface cannot be served.
+    #[error(transparent)]
+    Surface(#[from] BindError),
+    /// A component cannot start and its `on_start_error` is `fail`.
+    #[error("the {role} `{id}` cannot start: {message}")]
+    Component {
+        /// What it does.
+        role: Role,
+        /// Which one.
+        id: ComponentId,
+        /// Why.
+        message: String,
+    },
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Builder {
+            build: BuildInfo::new("tracecore", env!("CARGO_PKG_VERSION"), ""),
+            clock: Clock::system(),
+            events: Events::default(),
+            resource: None,
+            telemetry: None,
+        }
+    }
+}
+
+impl Builder {
+    /// What the program says of itself.
+    pub fn build_info(mut self, build: BuildInfo) -> Self {
+        self.build = build;
+        self
+    }
+
+    /// The wall clock that components see.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The attributes that identify this process.
+    pub fn resource(mut self, resource: Resource) -> Self {
+        self.resource = Some(resource);
+        self
+    }
+
+    /// The self-telemetry to use, in place of one of its own.
+    pub fn telemetry(mut self, telemetry: SelfTelemetry) -> Self {
+        self.telemetry = Some(telemetry);
+        self
+    }
+
+    /// The bus to tell events on.
+    pub fn events(mut self, events: Events) -> Self {
+        self.events = events;
+        self
+    }
+
+    /// Wires the configuration, reads all settings and constructs every component once. This is all that `validate`
+    /// does.
+    ///
+    /// # Errors
+    /// All problems of the configuration at once.
+    pub fn build(self, config: Config, registry: &Registry) -> Result<Service, BuildError> {
+        let graph = Graph::new(&config, registry)?;
+        let plan = graph.plan()?;
+        let resource = self.resource.unwrap_or_else(|| Resource::detect(&self.build));
+        let attributes = resource.attributes().to_vec().into();
+        let version = self.build.version;
+        let telemetry = match self.telemetry {
+            Some(telemetry) => telemetry,
+            None => SelfTelemetry::builder(self.build, resource).clock(self.clock.clone()).build()?,
+        };
+        let shared = Shared {
+            clock: self.clock,
+            telemetry,
+            events: self.events,
+            resource: attributes,
+            version,
+            drain: Arc::new(Drain::default()),
+            stop: CancellationToken::new(),
+        };
+        Ok(Service { config, graph, plan, shared })
+    }
+}
+
+impl Service {
+    /// A builder.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The wiring.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The self-telemetry.
+    pub fn telemetry(&self) -> &SelfTelemetry {
+        &self.shared.telemetry
+    }
+
+    /// How many worker threads the configuration asks for.
+    pub fn workers(&self) -> Option<NonZeroUsize> {
+        self.config.service.workers
+    }
+
+    /// Starts everything, in order. The service that comes back may still wait for components whose `on_start_error`
+    /// is `retry`: see [`Running::ready`].
+    ///
+    /// # Errors
+    /// When a port is taken, or a component whose `on_start_error` is `fail` does not start. What had started is
+    /// stopped again.
+    pub async fn start(self) -> Result<Running, StartError> {
+        let mut running = Running::new(self.config, self.shared);
+        match running.boot(self.plan).await {
+            Ok(()) => Ok(running),
+            Err(error) => {
+                running.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Starts everything, runs until `stop` is done, and stops everything. A stop during the start is honoured.
+    ///
+    /// # Errors
+    /// As [`Service::start`].
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), StartError> {
+        let mut running = Running::new(self.config, self.shared);
+        let plan = self.plan;
+        let asked = running.shared.stop.clone();
+        let outcome = tokio::select! {
+            biased;
+            () = stop => Ok(()),
+            () = asked.cancelled() => Ok(()),
+            failed = async {
+                match running.boot(plan).await {
+                    Ok(()) => {
+                        running.ready().await;
+                        std::future::pending().await
+                    }
+                    Err(error) => error,
+                }
+            } => Err(failed),
+        };
+        running.stop().await;
+        outcome
+    }
+}
+
+/// A service that has started.
+pub struct Running {
+    drain_timeout: Duration,
+    telemetry_settings: crate::config::Telemetry,
+    pub(super) shared: Shared,
+    pub(super) surface: Option<Serving>,
+    pub(super) exporters: Vec<Outgoing>,
+    pub(super) stages: Vec<Arc<dyn Stage>>,
+    pub(super) receivers: Vec<Base>,
+    /// The starts and consumers of exporters.
+    pub(super) consumers: JoinSet<()>,
+    /// The starts and backgrounds of processors.
+    pub(super) backgrounds: JoinSet<()>,
+    /// The supervisors of receivers.
+    pub(super) supervisors: JoinSet<()>,
+    unready: Option<mpsc::Receiver<std::convert::Infallible>>,
+}
+
+/// A running exporter.
+pub(super) struct Outgoing {
+    pub(super) base: Base,
+    pub(super) exit: Exit,
+    pub(super) outlet: Arc<dyn ErasedOutlet>,
+}
+
+/// A component whose first start the boot waits for.
+struct Pending {
+    base: Base,
+    first: oneshot::Receiver<FirstStart>,
+}
+
+impl Pending {
+    async fn wait(self) -> Result<(), StartError> {
+        let message = match self.first.await {
+            Ok(FirstStart::Started | FirstStart::Tolerated) => return Ok(()),
+            Ok(FirstStart::Fatal(failure)) => failure.message,
+            Err(_) => "its task ended".to_owned(),
+        };
+        Err(StartError::Component { role: self.base.role(), id: self.base.id.clone(), message })
+    }
+}
+
+impl Running {
+    fn new(config: Config, shared: Shared) -> Self {
+        Running {
+            drain_timeout: config.service.drain_timeout.get(),
+            telemetry_settings: config.telemetry,
+            shared,
+            surface: None,
+            exporters: Vec::new(),
+            stages: Vec::new(),
+            receivers: Vec::new(),
+            consumers: JoinSet::new(),
+            backgrounds: JoinSet::new(),
+            supervisors: JoinSet::new(),
+            unready: None,
+        }
+    }
+
+    async fn boot(&mut self, plan: Plan) -> Result<(), StartError> {
+        let (readiness, unready) = mpsc::channel(1);
+        self.unready = Some(unready);
+        self.surface = serve_surface(&self.telemetry_settings, &self.shared.telemetry).await?;
+        self.start_exporters(plan.exporters, &readiness).await?;
+        let (branches, feeds) = self.start_processors(plan.pipelines, &readiness).await?;
+        let mut pending = Vec::new();
+        for (index, planned) in plan.receivers.into_iter().enumerate() {
+            let fed = feeds.iter().zip(&branches).filter(|(feed, _)| feed.contains(&index));
+            let route = Route { branches: fed.map(|(_, branch)| Arc::clone(branch)).collect() };
+            pending.push(self.start_receiver(planned, route, readiness.clone()));
+        }
+        for pending in pending {
+            pending.wait().await?;
+        }
+        Ok(())
+    }
+
+    async fn start_exporters(&mut self, plan: Vec<PlannedExporter>, readiness: &Readiness) -> Result<(), StartError> {
+        let mut pending = Vec::new();
+        for PlannedExporter { planned, delivery } in plan {
+            let id = planned.unit.id.clone();
+            let telemetry = self.shared.telemetry.exporter(id.as_str(), planned.unit.entry.kinds);
+            let own = Own::Exporter { telemetry: telemetry.clone() };
+            let base = Base::new(id.clone(), self.shared.clone(), own);
+            let queue = Queue::new(&delivery.sending_queue);
+            self.shared.telemetry.register_queue(id.as_str(), &queue);
+            let exit = Exit {
+                id,
+                telemetry,
+                queue: Arc::clone(&queue),
+                overflow: delivery.sending_queue.overflow(),
+                waits_for_result: delivery.sending_queue.waits_for_result(),
+            };
+            let consumers = delivery.sending_queue.num_consumers.get();
+            let outlet = planned.spec.outlet(base.clone(), queue, delivery);
+            self.exporters.push(Outgoing { base: base.clone(), exit: exit.clone(), outlet: Arc::clone(&outlet) });
+            let (announce, first) = Announce::new(readiness.clone());
+            pending.push(Pending { base: base.clone(), first });
+            self.consumers.spawn(async move {
+                let start = || Arc::clone(&outlet).start();
+                let starting = start_until(&base, planned.on_start_error, announce, start);
+                if base.shared.drain.begun.run_until_cancelled(starting).await == Some(true) {
+                    let mut consuming = JoinSet::new();
+                    for _ in 0..consumers {
+                        consuming.spawn(Arc::clone(&outlet).consume());
+                    }
+                    consuming.join_all().await;
+                } else {
+                    exit.queue.close();
+                }
+            });
+        }
+        for pending in pending {
+            pending.wait().await?;
+        }
+        Ok(())
+    }
+
+    /// Starts the processors of all pipelines; the branches that they make, and which receivers feed each.
+    async fn start_processors(
+        &mut self,
+        plan: Vec<PlannedPipeline>,
+        readiness: &Readiness,
+    ) -> Result<(Vec<Arc<Branch>>, Vec<Vec<usize>>), StartError> {
+        let mut pending = Vec::new();
+        let mut branches = Vec::new();
+        let mut feeds = Vec::new();
+        for pipeline in plan {
+            let mut processors = Vec::new();
+            for planned in pipeline.processors {
+                let id = planned.unit.id.clone();
+                let telemetry = self.shared.telemetry.processor(id.as_str(), planned.unit.entry.kinds);
+                let own = Own::Processor { telemetry: telemetry.clone() };
+                let base = Base::new(id, self.shared.clone(), own);
+                let stage = planned.spec.stage(base.clone(), telemetry);
+                processors.push(Arc::clone(&stage));
+                self.stages.push(Arc::clone(&stage));
+                let (announce, first) = Announce::new(readiness.clone());
+                pending.push(Pending { base: base.clone(), first });
+                self.backgrounds.spawn(run_stage(base, planned.on_start_error, announce, stage));
+            }
+            let exits = pipeline.exporters.iter().map(|index| self.exporters[*index].exit.clone()).collect();
+            let telemetry = self.shared.telemetry.pipeline(&pipeline.id.to_string());
+            branches.push(Arc::new(Branch { id: pipeline.id, telemetry, processors, exits }));
+            feeds.push(pipeline.receivers);
+        }
+        for pending in pending {
+            pending.wait().await?;
+        }
+        Ok((branches, feeds))
+    }
+
+    fn start_receiver(
+        &mut self,
+        planned: crate::graph::Planned<Box<dyn super::ReceiverSpec>>,
+        route: Route,
+        readiness: Readiness,
+    ) -> Pending {
+        let id = planned.unit.id.clone();
+        let telemetry = self.shared.telemetry.receiver(id.as_str(), planned.unit.entry.kinds);
+        let emitter = Emitter::new(id.clone(), telemetry.clone(), self.shared.events.clone());
+        emitter.connect(route);
+        let base = Base::new(id, self.shared.clone(), Own::Receiver { telemetry, emitter });
+        self.receivers.push(base.clone());
+        let (announce, first) = Announce::new(readiness);
+        let pending = Pending { base: base.clone(), first };
+        let live = move |base: Base, started: Box<dyn FnOnce() + Send>| planned.spec.live(base, started);
+        self.supervisors.spawn(supervise(base, planned.on_start_error, announce, live));
+        pending
+    }
+
+    /// Waits until every component has started (or is ignored), and says so on the surface.
+    pub async fn ready(&mut self) {
+        if let Some(mut unready) = self.unready.take() {
+            // Nothing is ever sent: it ends when the last component lets go.
+            while unready.recv().await.is_some() {}
+            if let Some(surface) = &self.surface {
+                surface.health().ready();
+            }
+            self.shared.events.emit(|| Event::ServiceReady);
+            tracing::info!("tracecore running");
+        }
+    }
+
+    /// The bus.
+    pub fn events(&self) -> &Events {
+        &self.shared.events
+    }
+
+    /// The self-telemetry.
+    pub fn telemetry(&self) -> &SelfTelemetry {
+        &self.shared.telemetry
+    }
+
+    /// Where the surface listens, if it is enabled.
+    pub fn surface_address(&self) -> Option<std::net::SocketAddr> {
+        self.surface.as_ref().map(Serving::local_addr)
+    }
+
+    /// Stops everything, in order. What is not delivered within `service.drain_timeout` is counted as dropped.
+    pub async fn stop(self) {
+        let deadline = Instant::now() + self.drain_timeout;
+        stop::stop(self, deadline).await;
+    }
+}
+
+/// The telemetry surface, if it is enabled.
+async fn serve_surface(
+    settings: &crate::config::Telemetry,
+    telemetry: &SelfTelemetry,
+) -> Result<Option<Serving>, BindError> {
+    if !settings.enabled {
+        return Ok(None);
+    }
+    let surface = Surface::bind(&settings.listen.to_string()).await?;
+    let paths = Paths {
+        metrics: settings.paths.metrics.to_string(),
+        healthz: settings.paths.healthz.to_string(),
+        readyz: settings.paths.readyz.to_string(),
+    };
+    let source = telemetry.clone();
+    let gather = move |format, out: &mut String| {
+        // Nothing is left out: the names were checked when the families were made.
+        let _omitted = exposition::encode(&from_prometheus(&source.gather()), format, out);
+    };
+    Ok(Some(surface.serve(paths, Health::new(), Arc::new(gather), Arc::new(telemetry.surface()))))
+}
+
+/// Starts a processor and supervises its background.
+async fn run_stage(base: Base, policy: OnStartError, announce: Announce, stage: Arc<dyn Stage>) {
+    if start_until(&base, policy, announce, || Arc::clone(&stage).start()).await {
+        super::supervise::keep(&base, || Arc::clone(&stage).background()).await;
+    }
+}

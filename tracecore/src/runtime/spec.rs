@@ -1,0 +1,269 @@
+//! From a typed component to what the runtime holds: settings that were read once, and boxed loops made from them.
+//!
+//! Each trait here has one generic implementor. A receiver's incarnation, an exporter's consumer and a processor's
+//! background are boxed once each; a batch is never boxed.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use futures_util::future::BoxFuture;
+use tokio::time::timeout;
+
+use super::failure::{Failure, contain, contain_call};
+use super::{Processed, START_DEADLINE};
+use crate::component::{Component, Exporter, Processor, Receiver, Role};
+use crate::config::{ConfigErrors, Node};
+use crate::cx::{Base, Cx};
+use crate::emit::Refusal;
+use crate::error::{Classify, ErrorKind, Retry};
+use crate::events::Event;
+use crate::queue::{DeliverySettings, ErasedOutlet, Outlet, Queue};
+use crate::signal::Batch;
+use crate::telemetry::{ProcessorDropReason, ProcessorTelemetry};
+use crate::time::Instant;
+
+/// A configured receiver.
+pub(crate) trait ReceiverSpec: Send + Sync {
+    /// Constructs it once and throws it away: whether its settings go together.
+    fn check(&self) -> Result<(), Failure>;
+
+    /// One life of it: `new`, `start`, then `run`. Calls `started` in between.
+    fn live(&self, base: Base, started: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, Result<(), Failure>>;
+}
+
+/// A configured processor.
+pub(crate) trait ProcessorSpec: Send + Sync {
+    /// Constructs it once and throws it away: whether its settings go together.
+    fn check(&self) -> Result<(), Failure>;
+
+    /// The processor's place in one pipeline.
+    fn stage(&self, base: Base, telemetry: ProcessorTelemetry) -> Arc<dyn Stage>;
+}
+
+/// A configured exporter.
+pub(crate) trait ExporterSpec: Send + Sync {
+    /// Constructs it once and throws it away: whether its settings go together.
+    fn check(&self) -> Result<(), Failure>;
+
+    /// The far end of the exporter's queue.
+    fn outlet(&self, base: Base, queue: Arc<Queue>, settings: DeliverySettings) -> Arc<dyn ErasedOutlet>;
+}
+
+/// Settings of a component of type `C`.
+struct Spec<C: Component> {
+    config: C::Config,
+    component: PhantomData<fn() -> C>,
+}
+
+impl<C: Component> Spec<C> {
+    fn read(settings: &Node, path: &str) -> Result<Box<Self>, ConfigErrors> {
+        let config = settings.deserialize(path)?;
+        Ok(Box::new(Spec { config, component: PhantomData }))
+    }
+}
+
+pub(crate) fn specify_receiver<C: Receiver>(
+    settings: &Node,
+    path: &str,
+) -> Result<Box<dyn ReceiverSpec>, ConfigErrors> {
+    Ok(Spec::<C>::read(settings, path)?)
+}
+
+pub(crate) fn specify_processor<C: Processor>(
+    settings: &Node,
+    path: &str,
+) -> Result<Box<dyn ProcessorSpec>, ConfigErrors> {
+    Ok(Spec::<C>::read(settings, path)?)
+}
+
+pub(crate) fn specify_exporter<C: Exporter>(
+    settings: &Node,
+    path: &str,
+) -> Result<Box<dyn ExporterSpec>, ConfigErrors> {
+    Ok(Spec::<C>::read(settings, path)?)
+}
+
+/// Constructs a component. A constructor that panics is a failure like any other.
+pub(crate) fn construct<C, E: Classify>(new: impl FnOnce() -> Result<C, E>) -> Result<C, Failure> {
+    contain_call(new)?.map_err(Failure::from)
+}
+
+/// Starts a component within its deadline.
+pub(crate) async fn start<E: Classify>(starting: impl Future<Output = Result<(), E>>) -> Result<(), Failure> {
+    match timeout(START_DEADLINE, contain(starting)).await {
+        Ok(started) => started?.map_err(Failure::from),
+        Err(_) => Err(Failure::new(ErrorKind::Init, format!("did not start within {START_DEADLINE:?}"))),
+    }
+}
+
+impl<C: Receiver> ReceiverSpec for Spec<C> {
+    fn check(&self) -> Result<(), Failure> {
+        construct(|| C::new(self.config.clone())).map(drop)
+    }
+
+    fn live(&self, base: Base, started: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, Result<(), Failure>> {
+        let config = self.config.clone();
+        Box::pin(async move {
+            let mut receiver = construct(|| C::new(config))?;
+            let cx = Cx::new(base);
+            start(receiver.start(&cx)).await?;
+            started();
+            contain(receiver.run(cx)).await?.map_err(Failure::from)
+        })
+    }
+}
+
+impl<C: Processor> ProcessorSpec for Spec<C> {
+    fn check(&self) -> Result<(), Failure> {
+        construct(|| C::new(self.config.clone())).map(drop)
+    }
+
+    fn stage(&self, base: Base, telemetry: ProcessorTelemetry) -> Arc<dyn Stage> {
+        Arc::new(Place::<C> { config: self.config.clone(), base, telemetry, instance: ArcSwapOption::empty() })
+    }
+}
+
+impl<C: Exporter> ExporterSpec for Spec<C> {
+    fn check(&self) -> Result<(), Failure> {
+        construct(|| C::new(self.config.clone())).map(drop)
+    }
+
+    fn outlet(&self, base: Base, queue: Arc<Queue>, settings: DeliverySettings) -> Arc<dyn ErasedOutlet> {
+        Arc::new(Outlet::<C>::new(self.config.clone(), base, queue, settings))
+    }
+}
+
+/// A processor's place in one pipeline.
+pub(crate) trait Stage: Send + Sync {
+    /// Makes and starts the instance.
+    fn start(self: Arc<Self>) -> BoxFuture<'static, Result<(), Failure>>;
+
+    /// Shows the batch to the instance. A panic costs this batch and the instance, which is made anew.
+    fn process(&self, batch: Batch) -> Processed;
+
+    /// Runs the instance's background until shutdown.
+    fn background(self: Arc<Self>) -> BoxFuture<'static, Result<(), Failure>>;
+
+    /// Tidies up.
+    fn stop(self: Arc<Self>) -> BoxFuture<'static, ()>;
+
+    /// What outlives the instance.
+    fn base(&self) -> &Base;
+}
+
+struct Place<C: Processor> {
+    config: C::Config,
+    base: Base,
+    telemetry: ProcessorTelemetry,
+    instance: ArcSwapOption<Instance<C>>,
+}
+
+struct Instance<C: Component> {
+    component: C,
+    cx: Cx<C>,
+}
+
+impl<C: Processor> Place<C> {
+    /// Refuses a batch for good, and counts it.
+    fn lose(&self, items: u64, reason: ProcessorDropReason) -> Processed {
+        self.telemetry.dropped(reason, items);
+        self.base.emit(|| Event::ItemsDropped { id: self.base.id.clone(), items, reason: reason.as_str() });
+        Processed::Refused(Refusal::Permanent)
+    }
+
+    fn failed(&self, items: u64, failure: &Failure) -> Processed {
+        self.telemetry.error(failure.kind);
+        tracing::warn!(component = %self.base.id, kind = %failure.kind, error = %failure, "cannot process a batch");
+        match failure.retry {
+            Retry::Permanent => self.lose(items, ProcessorDropReason::Error),
+            Retry::Yes => {
+                Processed::Refused(failure.retry_after.map_or(Refusal::RETRYABLE, |after| Refusal::Retryable { after }))
+            }
+        }
+    }
+
+    /// Replaces an instance that panicked. It is not started: `process` is synchronous, and what `start` loaded belongs
+    /// to settings that have not changed.
+    fn replace(&self) {
+        match construct(|| C::new(self.config.clone())) {
+            Ok(component) => {
+                let cx = Cx::new(self.base.clone());
+                self.instance.store(Some(Arc::new(Instance { component, cx })));
+                self.base.shared.telemetry.component_restarted(self.base.id.as_str(), Role::Processor);
+                let (id, role) = (self.base.id.clone(), Role::Processor);
+                self.base.emit(|| Event::ComponentRestarted { id, role, kind: ErrorKind::Panic });
+            }
+            Err(failure) => {
+                self.base.count_error(failure.kind);
+                tracing::error!(component = %self.base.id, error = %failure, "cannot replace the processor that panicked");
+            }
+        }
+    }
+}
+
+impl<C: Processor> Stage for Place<C> {
+    fn start(self: Arc<Self>) -> BoxFuture<'static, Result<(), Failure>> {
+        Box::pin(async move {
+            let mut component = construct(|| C::new(self.config.clone()))?;
+            let cx = Cx::new(self.base.clone());
+            start(component.start(&cx)).await?;
+            self.instance.store(Some(Arc::new(Instance { component, cx })));
+            Ok(())
+        })
+    }
+
+    fn process(&self, batch: Batch) -> Processed {
+        let began = Instant::now();
+        let items = batch.items();
+        self.telemetry.received(items);
+        let Some(instance) = self.instance.load_full() else {
+            // `on_start_error: retry` is still trying: what comes before that must come again.
+            return Processed::Refused(Refusal::RETRYABLE);
+        };
+        let processed = contain_call(|| instance.component.process(batch, &instance.cx));
+        self.telemetry.observe_latency(began.elapsed());
+        match processed {
+            Ok(Ok(Some(batch))) => {
+                self.telemetry.sent(batch.items());
+                let filtered = items.saturating_sub(batch.items());
+                if filtered > 0 {
+                    self.telemetry.dropped(ProcessorDropReason::Filtered, filtered);
+                }
+                Processed::Pass(batch)
+            }
+            Ok(Ok(None)) => {
+                self.telemetry.dropped(ProcessorDropReason::Filtered, items);
+                Processed::Dropped
+            }
+            Ok(Err(error)) => self.failed(items, &Failure::from(error)),
+            Err(panic) => {
+                self.telemetry.error(ErrorKind::Panic);
+                tracing::error!(component = %self.base.id, items, error = %panic, "the processor panicked: one batch is lost");
+                self.replace();
+                self.lose(items, ProcessorDropReason::Panic)
+            }
+        }
+    }
+
+    fn background(self: Arc<Self>) -> BoxFuture<'static, Result<(), Failure>> {
+        Box::pin(async move {
+            let Some(instance) = self.instance.load_full() else { return Ok(()) };
+            contain(instance.component.background(&instance.cx)).await?.map_err(Failure::from)
+        })
+    }
+
+    fn stop(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            if let Some(instance) = self.instance.swap(None)
+                && let Err(panic) = contain(instance.component.stop(&instance.cx)).await
+            {
+                tracing::warn!(component = %self.base.id, error = %panic, "the processor could not stop cleanly");
+            }
+        })
+    }
+
+    fn base(&self) -> &Base {
+        &self.base
+    }
+}

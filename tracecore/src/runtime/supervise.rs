@@ -1,0 +1,191 @@
+//! Keeping a component alive: one task that runs life after life until shutdown.
+//!
+//! A life that ends by panic, by error, or without having been asked to, is followed by another after a back-off. The
+//! supervisor holds what outlives a life (its id, its metrics, its sockets); its neighbours notice nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
+
+use super::backoff::Restarts;
+use super::failure::{Failure, contain};
+use super::{OnStartError, Readiness};
+use crate::cx::{Base, Own};
+use crate::error::ErrorKind;
+use crate::events::Event;
+
+/// What the boot hears of a component's first start.
+pub(crate) enum FirstStart {
+    /// It has started.
+    Started,
+    /// It has not, and `on_start_error` lets the service go on.
+    Tolerated,
+    /// It has not, and the service must not start.
+    Fatal(Failure),
+}
+
+/// Reports once that the component has started, or could not.
+pub(crate) struct Announce {
+    first: Option<oneshot::Sender<FirstStart>>,
+    readiness: Option<Readiness>,
+}
+
+impl Announce {
+    pub(crate) fn new(readiness: Readiness) -> (Self, oneshot::Receiver<FirstStart>) {
+        let (sender, receiver) = oneshot::channel();
+        (Announce { first: Some(sender), readiness: Some(readiness) }, receiver)
+    }
+
+    fn first(&mut self, outcome: FirstStart) {
+        if let Some(sender) = self.first.take() {
+            // The boot may have been cut short by a signal.
+            let _ = sender.send(outcome);
+        }
+    }
+
+    fn started(&mut self, base: &Base) {
+        self.first(FirstStart::Started);
+        self.readiness = None;
+        base.emit(|| Event::ComponentStarted { id: base.id.clone(), role: base.role() });
+        tracing::info!(component = %base.id, role = %base.role(), "component started");
+    }
+
+    /// Whether the component is to be tried again.
+    fn failed(&mut self, base: &Base, failure: &Failure, policy: OnStartError) -> bool {
+        base.emit(|| Event::ComponentStartFailed { id: base.id.clone(), role: base.role(), kind: failure.kind });
+        let (outcome, again) = match policy {
+            OnStartError::Fail => (FirstStart::Fatal(failure.clone()), false),
+            OnStartError::Retry => (FirstStart::Tolerated, true),
+            OnStartError::Ignore => {
+                tracing::warn!(component = %base.id, role = %base.role(), error = %failure, "component could not start and is ignored");
+                self.readiness = None;
+                (FirstStart::Tolerated, false)
+            }
+        };
+        self.first(outcome);
+        again
+    }
+}
+
+/// Counts a failed life and waits until the next is due; false once shutdown was asked for.
+async fn pause(base: &Base, failure: &Failure, restarts: &mut Restarts, restarted: bool) -> bool {
+    base.count_error(failure.kind);
+    let wait = restarts.wait();
+    tracing::error!(component = %base.id, role = %base.role(), kind = %failure.kind, error = %failure, ?wait, "component failed and will run again");
+    set_degraded(base, true);
+    let goes_on = base.shutdown.run_until_cancelled(tokio::time::sleep(wait)).await.is_some();
+    if goes_on && restarted {
+        base.shared.telemetry.component_restarted(base.id.as_str(), base.role());
+        base.emit(|| Event::ComponentRestarted { id: base.id.clone(), role: base.role(), kind: failure.kind });
+    }
+    goes_on
+}
+
+fn set_degraded(base: &Base, degraded: bool) {
+    if let Own::Receiver { telemetry, .. } = &base.own {
+        telemetry.set_degraded(degraded);
+    }
+}
+
+/// Runs a component's lives until shutdown. `live` makes one life; it calls its argument once it has started.
+pub(crate) async fn supervise(
+    base: Base,
+    policy: OnStartError,
+    mut announce: Announce,
+    live: impl Fn(Base, Box<dyn FnOnce() + Send>) -> BoxFuture<'static, Result<(), Failure>> + Send,
+) {
+    let mut restarts = Restarts::default();
+    let mut ever_started = false;
+    loop {
+        let (said, heard) = oneshot::channel();
+        let begun = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&begun);
+        let started = Box::new(move || {
+            flag.store(true, Ordering::Release);
+            let _ = said.send(());
+        });
+        let life = contain(live(base.clone(), started));
+        tokio::pin!(life);
+        let ended = tokio::select! {
+            biased;
+            ended = &mut life => ended,
+            Ok(()) = heard => {
+                ever_started = true;
+                announce.started(&base);
+                set_degraded(&base, false);
+                life.await
+            }
+        };
+        if begun.load(Ordering::Acquire) && !ever_started {
+            ever_started = true;
+            announce.started(&base);
+        }
+        if base.shutdown.is_cancelled() {
+            break;
+        }
+        let failure = match ended {
+            Ok(Ok(())) => Failure::new(ErrorKind::Init, "ended without being asked to"),
+            Ok(Err(failure)) | Err(failure) => failure,
+        };
+        if !ever_started && !announce.failed(&base, &failure, policy) {
+            base.count_error(failure.kind);
+            set_degraded(&base, true);
+            base.shutdown.cancelled().await;
+            break;
+        }
+        if !pause(&base, &failure, &mut restarts, ever_started).await {
+            break;
+        }
+    }
+    base.emit(|| Event::ComponentStopped { id: base.id.clone(), role: base.role() });
+    tracing::debug!(component = %base.id, role = %base.role(), "component stopped");
+}
+
+/// Starts something that then waits for calls (an exporter, a processor), trying again as `policy` says. True once it
+/// has started.
+pub(crate) async fn start_until(
+    base: &Base,
+    policy: OnStartError,
+    mut announce: Announce,
+    start: impl Fn() -> BoxFuture<'static, Result<(), Failure>> + Send,
+) -> bool {
+    let mut restarts = Restarts::default();
+    loop {
+        match contain(start()).await {
+            Ok(Ok(())) => {
+                announce.started(base);
+                return true;
+            }
+            Ok(Err(failure)) | Err(failure) => {
+                let again = announce.failed(base, &failure, policy);
+                if !again {
+                    base.count_error(failure.kind);
+                    return false;
+                }
+                if !pause(base, &failure, &mut restarts, false).await {
+                    return false;
+                }
+            }
+        }
+    }
+}
+
+/// Runs something again and again until shutdown: the background of what has started.
+pub(crate) async fn keep(base: &Base, run: impl Fn() -> BoxFuture<'static, Result<(), Failure>> + Send) {
+    let mut restarts = Restarts::default();
+    loop {
+        let ended = contain(run()).await;
+        if base.shutdown.is_cancelled() {
+            return;
+        }
+        let failure = match ended {
+            Ok(Ok(())) => Failure::new(ErrorKind::Init, "ended without being asked to"),
+            Ok(Err(failure)) | Err(failure) => failure,
+        };
+        if !pause(base, &failure, &mut restarts, true).await {
+            return;
+        }
+    }
+}
