@@ -7,6 +7,7 @@
 //! Deliberately absent: acknowledgement (the verdict of `emit` is the one way back), and profiles.
 
 mod batch;
+mod otlp;
 mod schema;
 mod text;
 mod utf8;
@@ -14,6 +15,9 @@ pub mod view;
 mod walk;
 mod wire_error;
 pub(crate) mod write;
+
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::str::FromStr;

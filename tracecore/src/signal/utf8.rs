@@ -139,3 +139,39 @@ impl<const N: usize> Faults<N> {
 fn mask(condition: bool) -> u8 {
     if condition { 0xFF } else { 0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One byte of each row of the table, and its neighbours.
+    const EDGES: [u8; 22] = [
+        0x00, 0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xED, 0xEE, 0xEF,
+        0xF0, 0xF4, 0xF5, 0xFF,
+    ];
+
+    #[test]
+    fn agrees_with_the_standard_library_on_every_edge() {
+        let around =
+            ["", "a", "key.of.ascii.text.only", "ключ", "Ж日本語のテキスト", "日本語のテキストがここにある", "😀"];
+        let mut place = 0;
+        for quad in (0..EDGES.len().pow(4)).map(|n| [1, 22, 484, 10648].map(|unit| EDGES[n / unit % EDGES.len()])) {
+            // Each quadruple stands somewhere else, and most steps have it across their edge.
+            place += 1;
+            let (before, behind) = (around[place % 7], around[place / 7 % 7]);
+            let text = [before.as_bytes(), &quad, behind.as_bytes()].concat();
+            assert_eq!(is_utf8(&text), str::from_utf8(&text).is_ok(), "{text:02x?}");
+        }
+    }
+
+    #[test]
+    fn agrees_with_the_standard_library_at_every_length() {
+        let text = "aЖ日b한é中Жc".repeat(12);
+        for start in 0..text.len() {
+            for end in start..text.len() {
+                let part = &text.as_bytes()[start..end];
+                assert_eq!(is_utf8(part), str::from_utf8(part).is_ok(), "{start}..{end}");
+            }
+        }
+    }
+}

@@ -8,7 +8,8 @@
 //! most bytes of any request are attributes with a short key and a plain value, which [`is_plain_attribute`]
 //! recognises without leaving the message that holds them.
 
-use super::schema::{self, DATA_CHOICES, KEY_VALUE, Kind, MAX_DEPTH, Message, wire};
+use super::otlp::{self, DATA_CHOICES, KEY_VALUE};
+use super::schema::{Kind, MAX_DEPTH, Message, wire};
 use super::wire_error::{FieldName, Place, WireError};
 use super::{Signal, utf8};
 
@@ -26,7 +27,7 @@ pub(super) struct Walked {
 /// Walks one whole request.
 pub(super) fn walk(signal: Signal, request: &[u8]) -> Result<Walked, WireError> {
     let mut walk = Walk { request, depth: 0, items: 0, clashes: 0, unknown_fields: false, error: None };
-    match walk.message(request, schema::request(signal)) {
+    match walk.message(request, otlp::request(signal)) {
         Ok(()) => Ok(Walked { items: walk.items, canonical: walk.clashes == 0, unknown_fields: walk.unknown_fields }),
         Err(_) => Err(walk.error.expect("the message that found the fault left the error")),
     }

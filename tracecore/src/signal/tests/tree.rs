@@ -44,25 +44,25 @@ fn child(message: &'static str, number: u32) -> Option<&'static str> {
 
 /// One message.
 #[derive(Clone, Debug)]
-pub struct Node {
+pub(super) struct Node {
     /// Its name in [`child`].
-    pub name: &'static str,
+    pub(super) name: &'static str,
     /// Its fields in order.
-    pub fields: Vec<Field>,
+    pub(super) fields: Vec<Field>,
 }
 
 /// One field.
 #[derive(Clone, Debug)]
-pub struct Field {
+pub(super) struct Field {
     /// Its number.
-    pub number: u32,
+    pub(super) number: u32,
     /// Its value.
-    pub value: Value,
+    pub(super) value: Value,
 }
 
 /// A value, still encoded unless it is a message.
 #[derive(Clone, Debug)]
-pub enum Value {
+pub(super) enum Value {
     /// Without a length: the wire type and the bytes.
     Raw(u8, Vec<u8>),
     /// With a length.
@@ -73,7 +73,7 @@ pub enum Value {
 
 impl Node {
     /// Reads a request that some encoder wrote. `name` is `traces`, `metrics` or `logs`.
-    pub fn read(name: &'static str, mut bytes: &[u8]) -> Node {
+    pub(super) fn read(name: &'static str, mut bytes: &[u8]) -> Node {
         let mut fields = Vec::new();
         while !bytes.is_empty() {
             let key = take_varint(&mut bytes);
@@ -102,7 +102,7 @@ impl Node {
     }
 
     /// The message, encoded.
-    pub fn write(&self) -> Vec<u8> {
+    pub(super) fn write(&self) -> Vec<u8> {
         let mut out = Vec::new();
         for Field { number, value } in &self.fields {
             let wire = if let Value::Raw(wire, _) = value { *wire } else { 2 };
@@ -117,7 +117,7 @@ impl Node {
     }
 
     /// Calls `visit` for this message and every message in it.
-    pub fn visit(&mut self, visit: &mut impl FnMut(&mut Node)) {
+    pub(super) fn visit(&mut self, visit: &mut impl FnMut(&mut Node)) {
         visit(self);
         for field in &mut self.fields {
             if let Value::Message(node) = &mut field.value {
@@ -128,7 +128,7 @@ impl Node {
 }
 
 /// Puts the fields of every message in another order; `random` gives the numbers it is made of.
-pub fn shuffle(node: &mut Node, random: &mut impl FnMut() -> u64) {
+pub(super) fn shuffle(node: &mut Node, random: &mut impl FnMut() -> u64) {
     node.visit(&mut |node| {
         for i in (1..node.fields.len()).rev() {
             node.fields.swap(i, random() as usize % (i + 1));
@@ -142,7 +142,7 @@ fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Writes a varint.
-pub fn put_varint(mut value: u64, out: &mut Vec<u8>) {
+pub(super) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;

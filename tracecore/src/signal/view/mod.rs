@@ -23,15 +23,16 @@
 mod common;
 mod logs;
 mod metrics;
+mod points;
 mod traces;
 mod wire;
 
 pub use common::{Attributes, Hex, KeyValueRef, ResourceRef, ScopeRef, ValueRef, Values};
 pub use logs::{LogRecordRef, ResourceLogsRef, ScopeLogsRef};
-pub use metrics::{
-    AggregationTemporality, BucketsRef, DataRef, ExemplarRef, ExponentialHistogramDataPointRef, HistogramDataPointRef,
-    MetricRef, Number, NumberDataPointRef, ResourceMetricsRef, ScopeMetricsRef, SummaryDataPointRef,
-    ValueAtQuantileRef,
+pub use metrics::{AggregationTemporality, DataRef, MetricRef, ResourceMetricsRef, ScopeMetricsRef};
+pub use points::{
+    BucketsRef, ExemplarRef, ExponentialHistogramDataPointRef, HistogramDataPointRef, Number, NumberDataPointRef,
+    SummaryDataPointRef, ValueAtQuantileRef,
 };
 pub use traces::{EventRef, LinkRef, ResourceSpansRef, ScopeSpansRef, SpanKind, SpanRef, StatusCode, StatusRef};
 pub use wire::{Body, Repeated, Scalars};
