@@ -5,11 +5,19 @@ struct Clock {
     config: Config,
 }
 #[doc(hidden)]
+#[allow(
+    non_local_definitions,
+    reason = "a name is the crate's, wherever its component is declared"
+)]
 #[macro_export]
 macro_rules! __tracecore_receiver_clock {
     () => {};
 }
 #[doc(hidden)]
+#[allow(
+    non_local_definitions,
+    reason = "a name is the crate's, wherever its component is declared"
+)]
 #[macro_export]
 macro_rules! __tracecore_receiver_clockreceiver {
     () => {};
@@ -43,6 +51,10 @@ struct Sample {
     config: Config,
 }
 #[doc(hidden)]
+#[allow(
+    non_local_definitions,
+    reason = "a name is the crate's, wherever its component is declared"
+)]
 #[macro_export]
 macro_rules! __tracecore_processor_sample {
     () => {};
@@ -72,6 +84,10 @@ const _: () = {
 /// Writes every batch to standard output.
 struct Stdout;
 #[doc(hidden)]
+#[allow(
+    non_local_definitions,
+    reason = "a name is the crate's, wherever its component is declared"
+)]
 #[macro_export]
 macro_rules! __tracecore_exporter_stdout {
     () => {};

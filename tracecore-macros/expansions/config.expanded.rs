@@ -105,12 +105,12 @@ enum Certificate {
         /// The directory.
         path: PathBuf,
         /// Time between two looks.
-        #[serde(default = "Certificate::__default_watched_interval")]
+        #[serde(default = "Certificate::__default_watched__interval")]
         interval: Period,
     },
 }
 impl Certificate {
-    fn __default_watched_interval() -> Period {
+    fn __default_watched__interval() -> Period {
         Period::secs(10)
     }
 }

@@ -2,11 +2,10 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::spanned::Spanned;
 use syn::{Attribute, Data, DeriveInput, Fields, Ident, Member};
 
 use crate::args::{arguments, bare, helper, misplaced};
-use crate::errors::Errors;
+use crate::errors::{Errors, place_of};
 use crate::names::suggestion;
 
 /// The variants of `ErrorKind` that a component may use: all but `Panic`.
@@ -114,7 +113,7 @@ fn retry_after(fields: &Fields, permanent: bool, errors: &mut Errors) -> Option<
         } else if delay.is_some() {
             errors.at(attr, "`#[retry_after]` marks one field");
         } else {
-            delay = Some((member, field.ty.span()));
+            delay = Some((member, place_of(&field.ty)));
         }
     }
     delay

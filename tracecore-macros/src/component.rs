@@ -142,6 +142,7 @@ fn check_claim(role: Role, name: &LitStr) -> TokenStream {
     let claim = format_ident!("__tracecore_{}_{}", role.word(), name.value(), span = name.span());
     quote! {
         #[doc(hidden)]
+        #[allow(non_local_definitions, reason = "a name is the crate's, wherever its component is declared")]
         #[macro_export]
         macro_rules! #claim {
             () => {};

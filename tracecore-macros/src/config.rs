@@ -7,7 +7,6 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::punctuated::Punctuated;
-use syn::spanned::Spanned;
 use syn::{
     Attribute, Data, DeriveInput, Expr, Fields, FieldsNamed, Ident, LitStr, Meta, Path, Token, Type, Variant,
     parse_quote, parse_quote_spanned,
@@ -15,8 +14,8 @@ use syn::{
 
 use crate::args::{argument, bare, helper, unknown_attribute};
 use crate::doc;
-use crate::errors::Errors;
-use crate::names::plain;
+use crate::errors::{Errors, place_of};
+use crate::names::{plain, snake_case};
 
 /// What is added to the item.
 const DERIVED: [&str; 4] = ["Clone", "Debug", "Deserialize", "JsonSchema"];
@@ -155,17 +154,15 @@ fn settings<'a>(
             errors.at(ident, format!("setting `{name}` needs a doc comment: it is the schema's description"));
         }
         refuse_unknown(&field.attrs, &["default"], errors);
-        let prefix =
-            variant.map_or_else(String::new, |variant| format!("{}_", crate::names::snake_case(&plain(variant))));
-        let function = format_ident!("__default_{prefix}{name}", span = ident.span());
+        let function = match variant {
+            Some(variant) => format_ident!("__default_{}__{name}", snake_case(&plain(variant))),
+            None => format_ident!("__default_{name}"),
+        };
         let default = default(field, function, errors);
         changed.attrs.retain(|attr| KEPT.iter().any(|kept| attr.path().is_ident(kept)));
-        match &default {
-            Default::Given(_, _, function) => {
-                let path = format!("{owner}::{function}");
-                changed.attrs.push(parse_quote!(#[serde(default = #path)]));
-            }
-            Default::Absent | Default::Required => {}
+        if let Default::Given(_, _, function) = &default {
+            let path = format!("{owner}::{function}");
+            changed.attrs.push(parse_quote!(#[serde(default = #path)]));
         }
         Some(default)
     };
@@ -178,7 +175,7 @@ fn default<'a>(field: &'a syn::Field, function: Ident, errors: &mut Errors) -> D
         None if is_option(ty) => Default::Absent,
         None => Default::Required,
         Some(attr) if matches!(attr.meta, Meta::Path(_)) => {
-            let value = parse_quote_spanned!(ty.span()=> <#ty as ::core::default::Default>::default());
+            let value = parse_quote_spanned!(place_of(ty)=> <#ty as ::core::default::Default>::default());
             Default::Given(ty, value, function)
         }
         // After a mistake the field is as if it had no default: the one mistake is reported already.
@@ -264,7 +261,14 @@ fn default_impl(owner: &Ident, fields: &FieldsNamed, defaults: &[Default<'_>]) -
         }
     });
     let values = values.collect::<Option<Vec<_>>>()?;
+    let is_deprecated = |field: &syn::Field| field.attrs.iter().any(|attr| attr.path().is_ident("deprecated"));
+    let lint = fields
+        .named
+        .iter()
+        .any(is_deprecated)
+        .then(|| quote!(#[allow(deprecated, reason = "a deprecated setting still has its default")]));
     Some(quote! {
+        #lint
         impl ::core::default::Default for #owner {
             fn default() -> Self {
                 #owner { #(#values),* }

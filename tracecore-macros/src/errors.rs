@@ -1,9 +1,16 @@
-//! The mistakes of one item, reported together.
+//! The mistakes of one item, reported together, and where those are shown that only the compiler can find.
 
 use std::fmt::Display;
 
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
+use syn::spanned::Spanned;
+
+/// The place of the author's tokens for tokens of ours: what the compiler finds wrong with them is shown there, and the
+/// lints of the author's crate do not apply to them.
+pub(crate) fn place_of(tokens: &impl Spanned) -> Span {
+    Span::call_site().located_at(tokens.span())
+}
 
 /// Collects mistakes while the expansion goes on with what it understood.
 #[derive(Default)]

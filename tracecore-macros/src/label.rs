@@ -102,8 +102,8 @@ fn named(input: &DeriveInput, data: &DataStruct, errors: &mut Errors) -> TokenSt
     let keys = names.iter().map(|(key, ..)| key);
     let attributes = names.iter().map(|(key, member, ty)| {
         let member = at(member, ty.span());
-        let name = quote_spanned!(ty.span()=> __rt::Name::as_str(&self.#member));
-        quote!(attribute(#key, #name);)
+        let name = quote_spanned!(ty.span()=> &self.#member);
+        quote!(attribute(#key, __rt::Name::as_str(#name));)
     });
     quote! {
         impl __rt::Label for #label {

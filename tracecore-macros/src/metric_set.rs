@@ -1,13 +1,13 @@
 //! `#[derive(MetricSet)]`: a constant description per field, what the compiler must hold true of it, and the walk.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Expr, Fields, Ident, LitStr, Type};
 
 use crate::args::{argument, arguments, bare, helper, misplaced};
 use crate::doc;
-use crate::errors::Errors;
+use crate::errors::{Errors, place_of};
 use crate::names::{is_dotted_name, plain};
 
 /// One field of the set.
@@ -144,33 +144,32 @@ fn refuse_a_name_twice(members: &[Member<'_>], errors: &mut Errors) {
 
 fn implementation(set: &Ident, members: &[Member<'_>], first: &Member<'_>) -> TokenStream {
     let descriptions = members.iter().filter_map(|member| Some(description(member, member.metric.as_ref()?)));
-    let end = {
-        let (ty, family) = (first.ty, family(first));
-        quote_spanned!(ty.span()=> <#ty as #family>::End)
-    };
-    let describe = members.iter().map(|Member { ty, metric, .. }| match metric {
+    let end = qualified(first);
+    let describe = members.iter().map(|member| match &member.metric {
         Some(Metric { description, .. }) => quote!(metric(&#description);),
-        None => quote_spanned!(ty.span()=> <#ty as __rt::MetricSet>::describe(metric);),
+        None => {
+            let set = qualified(member);
+            quote_spanned!(member.ty.span()=> #set::describe(metric);)
+        }
     });
-    // The type is spelled out, not inferred: so a type that is no instrument gives one message, not one per call.
     let make = members.iter().map(|member| {
-        let (field, ty, family, description) = (member.field, member.ty, family(member), description_of(member));
-        let make = quote_spanned!(ty.span()=> <#ty as #family>::make(#description maker));
+        let (field, ty, description) = (member.field, qualified(member), description_of(member));
+        let make = quote_spanned!(member.ty.span()=> #ty::make(#description maker));
         quote!(#field: #make)
     });
     let visit = members.iter().map(|member| {
-        let (field, ty, family, description) = (member.field, member.ty, family(member), description_of(member));
-        quote_spanned!(ty.span()=> <#ty as #family>::visit(&mut self.#field, #description visitor);)
+        let (field, ty, description) = (member.field, qualified(member), description_of(member));
+        quote_spanned!(member.ty.span()=> #ty::visit(&mut self.#field, #description visitor);)
     });
     let sweep = members.iter().map(|member| {
-        let (field, ty, family) = (member.field, member.ty, family(member));
-        quote_spanned!(ty.span()=> <#ty as #family>::sweep(&mut self.#field);)
+        let (field, ty) = (member.field, qualified(member));
+        quote_spanned!(member.ty.span()=> #ty::sweep(&mut self.#field);)
     });
     quote! {
         #(#descriptions)*
 
         impl __rt::MetricSet for #set {
-            type End = #end;
+            type End = #end::End;
 
             fn describe(metric: &mut dyn ::core::ops::FnMut(&'static __rt::Metric)) {
                 #(#describe)*
@@ -191,13 +190,15 @@ fn implementation(set: &Ident, members: &[Member<'_>], first: &Member<'_>) -> To
     }
 }
 
-/// The trait that the member's type has.
-fn family(member: &Member<'_>) -> TokenStream {
-    let span = member.ty.span();
-    match member.metric {
-        Some(_) => quote_spanned!(span=> __rt::Instrument),
-        None => quote_spanned!(span=> __rt::MetricSet),
-    }
+/// `<Counter as Instrument>`. The type is spelled out at each use and stands at its place in the struct, so that one which is no
+/// instrument gives one message there, not one per use; the trait stands there too, but as a token of ours.
+fn qualified(member: &Member<'_>) -> TokenStream {
+    let ty = member.ty;
+    let family = match member.metric {
+        Some(_) => quote_spanned!(place_of(ty)=> __rt::Instrument),
+        None => quote_spanned!(place_of(ty)=> __rt::MetricSet),
+    };
+    quote_spanned!(ty.span()=> <#ty as #family>)
 }
 
 /// The description as the first argument, if the member has one.
@@ -208,30 +209,27 @@ fn description_of(member: &Member<'_>) -> Option<TokenStream> {
 
 /// The static that describes one metric, and what must hold of it, on the field's type.
 fn description(member: &Member<'_>, metric: &Metric) -> TokenStream {
-    let Member { field, ty, .. } = member;
     let Metric { description, name, unit, help, buckets } = metric;
-    let field = plain(field);
+    let (field, instrument, place) = (plain(member.field), qualified(member), member.ty.span());
     let name = match name {
         Some(name) => quote!(__rt::MetricName::Full(#name)),
         None => quote!(__rt::MetricName::Field(#field)),
     };
     let bounds = buckets.iter().flatten();
-    let bounded = {
-        let message = format!("metric `{field}` can have more than 256 series: lower a `#[max(…)]` or drop a label");
-        quote_spanned!(ty.span()=> const _: () = ::core::assert!(<#ty as __rt::Instrument>::SERIES <= __rt::MAX_SERIES, #message);)
-    };
-    let is_histogram = quote_spanned!(ty.span()=> ::core::matches!(#description.kind, __rt::Kind::Histogram));
-    let kind_and_buckets = match buckets.as_deref() {
+    let too_many = format!("metric `{field}` can have more than 256 series: lower a `#[max(…)]` or drop a label");
+    let within_budget = assertion(place, &quote!(#instrument::SERIES <= __rt::MAX_SERIES), &too_many);
+    let is_histogram = quote!(::core::matches!(#description.kind, __rt::Kind::Histogram));
+    let has_its_buckets = match buckets.as_deref() {
         None => {
-            let message = format!("histogram `{field}` needs `#[buckets(…)]`, its upper bounds");
-            quote_spanned!(ty.span()=> const _: () = ::core::assert!(!#is_histogram, #message);)
+            let none = format!("histogram `{field}` needs `#[buckets(…)]`, its upper bounds");
+            assertion(place, &quote!(!#is_histogram), &none)
         }
         Some(bounds) => {
             let not_one = format!("`{field}` has `#[buckets(…)]` and is not a `Histogram`");
+            let is_one = assertion(place, &is_histogram, &not_one);
             let unsorted = format!("the buckets of `{field}` must be finite and rise");
-            let at = bounds.first().map_or_else(|| ty.span(), Spanned::span);
-            let is_one = quote_spanned!(ty.span()=> const _: () = ::core::assert!(#is_histogram, #not_one););
-            let rise = quote_spanned!(at=> const _: () = ::core::assert!(__rt::buckets_rise(#description.buckets), #unsorted););
+            let at = bounds.first().map_or(place, Spanned::span);
+            let rise = assertion(at, &quote!(__rt::buckets_rise(#description.buckets)), &unsorted);
             quote!(#is_one #rise)
         }
     };
@@ -240,13 +238,18 @@ fn description(member: &Member<'_>, metric: &Metric) -> TokenStream {
             name: #name,
             unit: #unit,
             help: #help,
-            kind: <#ty as __rt::Instrument>::KIND,
-            keys: <#ty as __rt::Instrument>::KEYS,
+            kind: #instrument::KIND,
+            keys: #instrument::KEYS,
             buckets: &[#(#bounds),*],
         };
-        #bounded
-        #kind_and_buckets
+        #within_budget
+        #has_its_buckets
     }
+}
+
+/// What must hold, found by the compiler and shown at `place`.
+fn assertion(place: Span, condition: &TokenStream, message: &str) -> TokenStream {
+    quote_spanned!(place=> const _: () = ::core::assert!(#condition, #message);)
 }
 
 /// The impl of a type that is no set, so that its mistake is reported once, here.
