@@ -65,13 +65,11 @@ pub(super) fn is_multibyte(text: &[u8]) -> bool {
 fn passes<const N: usize>(text: &[u8]) -> bool {
     let mut faults = Faults::<N>::NONE;
     let mut rest = text;
-    // An attribute starts with an ASCII tag and length: context enough. Other text starts without any.
+    // An attribute starts with an ASCII tag and length: context enough. Other text gets two zeros.
     if !matches!(text, [0..0x80, 0..0x80, ..]) {
-        let Some(first) = text.first_chunk::<N>() else { return false };
-        let (mut previous, mut before) = ([0; N], [0; N]);
-        previous[1..].copy_from_slice(&first[..N - 1]);
-        before[2..].copy_from_slice(&first[..N - 2]);
-        faults.step(&before, &previous, first);
+        let mut window = [0; WIDE + CONTEXT];
+        window[CONTEXT..N + CONTEXT].copy_from_slice(&text[..N]);
+        faults.window(&window[..N + CONTEXT]);
         rest = &text[N - CONTEXT..];
     }
     while rest.len() > N + CONTEXT {
@@ -103,7 +101,7 @@ impl<const N: usize> Faults<N> {
     fn window(&mut self, window: &[u8]) {
         match (window.first_chunk(), window[1..].first_chunk(), window[2..].first_chunk()) {
             (Some(before), Some(previous), Some(bytes)) => self.step(before, previous, bytes),
-            // Too short to be checked is not checked.
+            // What is too short to be checked does not pass.
             _ => self.structure = [0xFF; N],
         }
     }

@@ -5,7 +5,7 @@
 //! bounded by that depth. Names and offsets are worked out only for an error.
 //!
 //! Two things make it fast. Each message is a table from field number to kind, so that a field costs one look-up. And
-//! most bytes of any request are attributes with a short key and a plain value, which [`is_plain_attribute`]
+//! most bytes of any request are attributes with a key and a plain value, which [`Walk::plain_attributes`]
 //! recognises without leaving the message that holds them.
 
 use super::otlp::{self, DATA_CHOICES, KEY_VALUE};
