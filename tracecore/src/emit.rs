@@ -157,6 +157,7 @@ impl Emitter {
         match verdict {
             Verdict::Accepted => {
                 source.telemetry.emitted(1);
+                source.telemetry.mark_activity();
                 source.events.emit(|| Event::BatchAccepted { id: source.id.clone(), items });
             }
             Verdict::Refused(refusal) => {

@@ -7,7 +7,9 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::failure::{Failure, contain, contain_call};
@@ -120,7 +122,13 @@ impl<C: Processor> ProcessorSpec for Spec<C> {
     }
 
     fn stage(&self, base: Base, telemetry: ProcessorTelemetry) -> Arc<dyn Stage> {
-        Arc::new(Place::<C> { config: self.config.clone(), base, telemetry, instance: ArcSwapOption::empty() })
+        Arc::new(Place::<C> {
+            config: self.config.clone(),
+            base,
+            telemetry,
+            instance: ArcSwapOption::empty(),
+            replaced: Notify::new(),
+        })
     }
 }
 
@@ -142,7 +150,7 @@ pub(crate) trait Stage: Send + Sync {
     /// Shows the batch to the instance. A panic costs this batch and the instance, which is made anew.
     fn process(&self, batch: Batch) -> Processed;
 
-    /// Runs the instance's background until shutdown.
+    /// Runs the instance's background until shutdown, making the instance first if there is none.
     fn background(self: Arc<Self>) -> BoxFuture<'static, Result<(), Failure>>;
 
     /// Tidies up.
@@ -157,6 +165,8 @@ struct Place<C: Processor> {
     base: Base,
     telemetry: ProcessorTelemetry,
     instance: ArcSwapOption<Instance<C>>,
+    /// The instance was replaced: the background goes on with the new one.
+    replaced: Notify,
 }
 
 struct Instance<C: Component> {
@@ -183,34 +193,31 @@ impl<C: Processor> Place<C> {
         }
     }
 
-    /// Replaces an instance that panicked. It is not started: `process` is synchronous, and what `start` loaded belongs
-    /// to settings that have not changed.
+    /// Replaces an instance that panicked. If its start needs no waiting, the next batch finds the new one; otherwise
+    /// the background starts it, and what comes before that must come again.
     fn replace(&self) {
-        match construct(|| C::new(self.config.clone())) {
-            Ok(component) => {
-                let cx = Cx::new(self.base.clone());
-                self.instance.store(Some(Arc::new(Instance { component, cx })));
-                self.base.shared.telemetry.component_restarted(self.base.id.as_str(), Role::Processor);
-                let (id, role) = (self.base.id.clone(), Role::Processor);
-                self.base.emit(|| Event::ComponentRestarted { id, role, kind: ErrorKind::Panic });
-            }
-            Err(failure) => {
-                self.base.count_error(failure.kind);
-                tracing::error!(component = %self.base.id, error = %failure, "cannot replace the processor that panicked");
-            }
+        self.base.shared.telemetry.component_restarted(self.base.id.as_str(), Role::Processor);
+        let (id, role) = (self.base.id.clone(), Role::Processor);
+        self.base.emit(|| Event::ComponentRestarted { id, role, kind: ErrorKind::Panic });
+        let made = self.make().now_or_never();
+        if !matches!(made, Some(Ok(()))) {
+            self.instance.store(None);
         }
+        self.replaced.notify_one();
+    }
+
+    async fn make(&self) -> Result<(), Failure> {
+        let mut component = construct(|| C::new(self.config.clone()))?;
+        let cx = Cx::new(self.base.clone());
+        start(component.start(&cx)).await?;
+        self.instance.store(Some(Arc::new(Instance { component, cx })));
+        Ok(())
     }
 }
 
 impl<C: Processor> Stage for Place<C> {
     fn start(self: Arc<Self>) -> BoxFuture<'static, Result<(), Failure>> {
-        Box::pin(async move {
-            let mut component = construct(|| C::new(self.config.clone()))?;
-            let cx = Cx::new(self.base.clone());
-            start(component.start(&cx)).await?;
-            self.instance.store(Some(Arc::new(Instance { component, cx })));
-            Ok(())
-        })
+        Box::pin(async move { self.make().await })
     }
 
     fn process(&self, batch: Batch) -> Processed {
@@ -248,8 +255,16 @@ impl<C: Processor> Stage for Place<C> {
 
     fn background(self: Arc<Self>) -> BoxFuture<'static, Result<(), Failure>> {
         Box::pin(async move {
-            let Some(instance) = self.instance.load_full() else { return Ok(()) };
-            contain(instance.component.background(&instance.cx)).await?.map_err(Failure::from)
+            loop {
+                let Some(instance) = self.instance.load_full() else {
+                    self.make().await?;
+                    continue;
+                };
+                tokio::select! {
+                    ended = contain(instance.component.background(&instance.cx)) => return ended?.map_err(Failure::from),
+                    () = self.replaced.notified() => {}
+                }
+            }
         })
     }
 
