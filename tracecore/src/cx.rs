@@ -301,6 +301,11 @@ impl<C: Receiver> Cx<C> {
         tracing::warn!(component = %self.base.id, kind = %error.kind(), error = %Report(error), "the receiver had an error");
     }
 
+    /// Counts an error that lasts and that [`Cx::report`] has told of before, so that the log tells of it once.
+    pub fn count(&self, error: &C::Error) {
+        self.base.count_error(error.kind());
+    }
+
     /// Says whether the receiver works with less than it should, as without its device. Counted while it lasts.
     pub fn set_degraded(&self, degraded: bool) {
         if let Own::Receiver { telemetry, .. } = &self.base.own {
