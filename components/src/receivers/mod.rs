@@ -1,3 +1,4 @@
 //! What brings batches in.
 
 mod clock;
+mod hostmetrics;
