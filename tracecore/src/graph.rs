@@ -235,6 +235,9 @@ impl Builder<'_> {
             self.report(&format!("service.pipelines.{pipeline}.{}", role.section()), origin, message);
             return None;
         }
+        if entry.name != id.component_type() {
+            tracing::warn!(component = %id, alias = id.component_type(), name = entry.name, "a component is used by another name than its own");
+        }
         Some(Unit { id: id.clone(), entry, settings: settings.clone() })
     }
 

@@ -1,10 +1,13 @@
 //! The order in which everything stops. Each step has a deadline, and what it leaves is counted.
 
+use std::sync::Arc;
+
+use futures_util::future::join_all;
 use tokio::task::JoinSet;
 use tokio::time::{timeout, timeout_at};
 
 use super::STOP_DEADLINE;
-use super::service::Running;
+use super::service::{Outgoing, Running};
 use crate::cx::Base;
 use crate::error::Report;
 use crate::events::Event;
@@ -22,11 +25,7 @@ pub(super) async fn stop(mut running: Running, deadline: Instant) {
     stop_receivers(&mut running, deadline).await;
     stop_processors(&mut running).await;
     drain(&mut running, deadline).await;
-    for exporter in &running.exporters {
-        if timeout(STOP_DEADLINE, exporter.outlet.clone().stop()).await.is_err() {
-            late(&exporter.base, "its stop");
-        }
-    }
+    stop_exporters(&running).await;
     running.shared.events.emit(|| Event::ServiceStopped);
     if let Some(mut surface) = running.surface.take() {
         surface.shutdown(Instant::now() + SHUTDOWN_BUDGET).await;
@@ -61,12 +60,7 @@ async fn stop_processors(running: &mut Running) {
     if !joined(&mut running.backgrounds, deadline).await {
         aborted("the background of a processor");
     }
-    for stage in &running.stages {
-        if timeout(STOP_DEADLINE, stage.clone().stop()).await.is_err() {
-            late(stage.base(), "its stop");
-        }
-        stage.base().abort.cancel();
-    }
+    join_all(running.stages.iter().map(|stage| end(stage.base(), Arc::clone(stage).stop()))).await;
 }
 
 /// Lets the exporters empty their queues until the deadline; counts what is then left.
@@ -77,8 +71,6 @@ async fn drain(running: &mut Running, deadline: Instant) {
     }
     joined(&mut running.consumers, deadline).await;
     for exporter in &running.exporters {
-        exporter.base.shutdown.cancel();
-        exporter.base.abort.cancel();
         let items = exporter.exit.queue.abandon();
         if items > 0 {
             exporter.exit.telemetry.dropped(DropReason::Shutdown, items);
@@ -87,6 +79,25 @@ async fn drain(running: &mut Running, deadline: Instant) {
             running.shared.events.emit(|| Event::ItemsDropped { id, items, reason });
         }
     }
+}
+
+async fn stop_exporters(running: &Running) {
+    let stops = running.exporters.iter().map(|Outgoing { base, outlet, .. }| end(base, Arc::clone(outlet).stop()));
+    join_all(stops).await;
+}
+
+/// Ends a component that waits for calls, with its tasks. All of a role end at the same time, so one deadline is enough.
+async fn end(base: &Base, stop: impl Future<Output = ()>) {
+    base.shutdown.cancel();
+    base.tasks.close();
+    let ended = async {
+        stop.await;
+        base.tasks.wait().await;
+    };
+    if timeout(STOP_DEADLINE, ended).await.is_err() {
+        late(base, "its stop or its tasks");
+    }
+    base.abort.cancel();
 }
 
 fn late(base: &Base, what: &'static str) {
