@@ -75,8 +75,20 @@ pub(crate) struct Life {
     /// Ends its tasks where they stand: the deadline has passed.
     pub(crate) abort: CancellationToken,
     pub(crate) tasks: TaskTracker,
+    /// Ends the tasks of the present incarnation; the next one has its own.
+    incarnation: Mutex<CancellationToken>,
+    degraded: Mutex<Degraded>,
     /// Sockets by address: they survive a restart, so that no client sees the port closed.
     sockets: Mutex<HashMap<String, Arc<Bound>>>,
+}
+
+/// Why a receiver works with less than it should. Either is enough, so that neither hides the other.
+#[derive(Clone, Copy, Debug, Default)]
+struct Degraded {
+    /// It does not run: the supervisor's word.
+    failing: bool,
+    /// It said so itself.
+    reported: bool,
 }
 
 /// What a component has by its role.
@@ -88,12 +100,15 @@ pub(crate) enum Own {
 
 impl Base {
     pub(crate) fn new(id: ComponentId, shared: Shared, own: Own) -> Self {
+        let abort = CancellationToken::new();
         Base(Arc::new(Life {
             id,
             shared,
             own,
             shutdown: CancellationToken::new(),
-            abort: CancellationToken::new(),
+            incarnation: Mutex::new(abort.child_token()),
+            degraded: Mutex::default(),
+            abort,
             tasks: TaskTracker::new(),
             sockets: Mutex::default(),
         }))
@@ -118,6 +133,29 @@ impl Base {
 
     pub(crate) fn emit(&self, event: impl FnOnce() -> Event) {
         self.shared.events.emit(event);
+    }
+
+    /// Says whether the component fails to run. What a life reported of itself ends with it.
+    pub(crate) fn set_failing(&self, failing: bool) {
+        self.change_degraded(|degraded| {
+            degraded.failing = failing;
+            degraded.reported &= !failing;
+        });
+    }
+
+    fn change_degraded(&self, change: impl FnOnce(&mut Degraded)) {
+        let mut degraded = self.degraded.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut degraded);
+        if let Own::Receiver { telemetry, .. } = &self.own {
+            // Under the lock: of two changes the later one is shown.
+            telemetry.set_degraded(degraded.failing || degraded.reported);
+        }
+    }
+
+    /// Ends the tasks that the incarnation has spawned: they were its own, and the next one spawns anew.
+    pub(crate) fn end_incarnation(&self) {
+        let mut incarnation = self.incarnation.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *incarnation, self.abort.child_token()).cancel();
     }
 }
 
@@ -197,9 +235,10 @@ impl<C: Component> Cx<C> {
     #[expect(clippy::disallowed_methods, reason = "this is the seam through which components spawn")]
     pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
         let base = self.base.clone();
+        let incarnation = base.incarnation.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let tracked = self.base.tasks.track_future(async move {
             let contained = crate::runtime::contain(future);
-            if let Some(Err(failure)) = base.abort.run_until_cancelled(contained).await {
+            if let Some(Err(failure)) = incarnation.run_until_cancelled(contained).await {
                 base.count_error(failure.kind);
                 tracing::error!(component = %base.id, error = %failure, "a task of the component panicked");
             }
@@ -308,9 +347,7 @@ impl<C: Receiver> Cx<C> {
 
     /// Says whether the receiver works with less than it should, as without its device. Counted while it lasts.
     pub fn set_degraded(&self, degraded: bool) {
-        if let Own::Receiver { telemetry, .. } = &self.base.own {
-            telemetry.set_degraded(degraded);
-        }
+        self.base.change_degraded(|state| state.reported = degraded);
     }
 }
 

@@ -192,6 +192,7 @@ impl<C: Exporter> Outlet<C> {
             let wait = restarts.wait();
             tracing::error!(component = %self.base.id, ?wait, "the exporter panicked and is made anew");
             self.wait(wait).await;
+            self.base.end_incarnation();
             match self.make().await {
                 Ok(()) => return,
                 Err(failure) => self.not_started(&failure),

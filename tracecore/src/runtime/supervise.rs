@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::backoff::Restarts;
 use super::failure::{Failure, contain};
 use super::{OnStartError, Readiness};
-use crate::cx::{Base, Own};
+use crate::cx::Base;
 use crate::error::ErrorKind;
 use crate::events::Event;
 
@@ -74,19 +74,13 @@ async fn pause(base: &Base, failure: &Failure, restarts: &mut Restarts, restarte
     base.count_error(failure.kind);
     let wait = restarts.wait();
     tracing::error!(component = %base.id, role = %base.role(), kind = %failure.kind, error = %failure, ?wait, "component failed and will run again");
-    set_degraded(base, true);
+    base.set_failing(true);
     let goes_on = base.shutdown.run_until_cancelled(tokio::time::sleep(wait)).await.is_some();
     if goes_on && restarted {
         base.shared.telemetry.component_restarted(base.id.as_str(), base.role());
         base.emit(|| Event::ComponentRestarted { id: base.id.clone(), role: base.role(), kind: failure.kind });
     }
     goes_on
-}
-
-fn set_degraded(base: &Base, degraded: bool) {
-    if let Own::Receiver { telemetry, .. } = &base.own {
-        telemetry.set_degraded(degraded);
-    }
 }
 
 /// Runs a component's lives until shutdown. `live` makes one life; it calls its argument once it has started.
@@ -114,7 +108,7 @@ pub(crate) async fn supervise(
             Ok(()) = heard => {
                 ever_started = true;
                 announce.started(&base);
-                set_degraded(&base, false);
+                base.set_failing(false);
                 life.await
             }
         };
@@ -129,9 +123,10 @@ pub(crate) async fn supervise(
             Ok(Ok(())) => Failure::new(ErrorKind::Init, "ended without being asked to"),
             Ok(Err(failure)) | Err(failure) => failure,
         };
+        base.end_incarnation();
         if !ever_started && !announce.failed(&base, &failure, policy) {
             base.count_error(failure.kind);
-            set_degraded(&base, true);
+            base.set_failing(true);
             base.shutdown.cancelled().await;
             break;
         }
@@ -159,6 +154,7 @@ pub(crate) async fn start_until(
                 return true;
             }
             Ok(Err(failure)) | Err(failure) => {
+                base.end_incarnation();
                 let again = announce.failed(base, &failure, policy);
                 if !again {
                     base.count_error(failure.kind);
