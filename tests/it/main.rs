@@ -1,4 +1,9 @@
-//! Tests of tracecore as a whole: one binary, a module per guarantee.
+//! Tests of tracecore as a whole, in one process, through its public surface.
+
+use components as _;
 
 mod expand;
+mod queue;
+mod registry;
+mod supervision;
 mod ui;

@@ -22,7 +22,7 @@ use crate::signal::Batch;
 
 pub(crate) use backoff::{Backoff, Restarts};
 pub(crate) use failure::{Failure, contain};
-pub use service::{Builder, Running, Service, StartError};
+pub use service::{BuildError, Builder, Running, Service, StartError};
 pub(crate) use spec::{
     ExporterSpec, ProcessorSpec, ReceiverSpec, Stage, construct, specify_exporter, specify_processor, specify_receiver,
     start,
