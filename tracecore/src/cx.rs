@@ -177,6 +177,8 @@ pub struct Cx<C: Component> {
     ticks: Option<(Period, Interval)>,
     /// When the collection under way began: the last tick, until its data is emitted.
     collecting: Option<Instant>,
+    /// The last emission left values out: the log has been told.
+    over_the_cap: bool,
 }
 
 impl<C: Component> Cx<C> {
@@ -189,6 +191,7 @@ impl<C: Component> Cx<C> {
             base,
             ticks: None,
             collecting: None,
+            over_the_cap: false,
         }
     }
 
@@ -313,14 +316,18 @@ impl<C: Receiver> Cx<C> {
         let mut encoder = Encoder::new(C::NAME, unix_nanos(self.now()));
         self.data.visit(&mut encoder);
         let encoded = encoder.finish(self.resource(), self.base.shared.version);
-        if encoded.refused > 0 {
+        let over_the_cap = encoded.refused > 0;
+        if over_the_cap {
             self.base.count_error(ErrorKind::Cardinality);
+        }
+        if over_the_cap && !self.over_the_cap {
             tracing::warn!(
                 component = %self.base.id,
                 values = encoded.refused,
-                "values were left out: a label has reached its cap"
+                "values are left out: a label has reached its cap"
             );
         }
+        self.over_the_cap = over_the_cap;
         let batch = Batch::validate(Signal::Metrics, Bytes::from(encoded.request))
             .expect("the encoder writes valid OTLP: its strings are UTF-8, its nesting is fixed");
         self.emit(batch).await

@@ -159,7 +159,7 @@ impl Queue {
                 let mut state = self.state();
                 if let Some(queued) = state.waiting.pop_front() {
                     let charge = Charge { queue: Some(Arc::clone(self)), load: Load::of(&queued.batch) };
-                    return Some(Taken { batch: queued.batch, result: queued.result, _charge: charge });
+                    return Some(Taken { batch: queued.batch, result: queued.result, charge: Some(charge) });
                 }
                 if state.closed {
                     return None;
@@ -246,12 +246,14 @@ impl Place {
 pub(crate) struct Taken {
     pub(crate) batch: Batch,
     result: Option<oneshot::Sender<Outcome>>,
-    _charge: Charge,
+    charge: Option<Charge>,
 }
 
 impl Taken {
-    /// Tells whoever waits how the delivery ended.
+    /// Gives the place back, and tells whoever waits how the delivery ended.
     pub(crate) fn settle(&mut self, outcome: Outcome) {
+        // The place first: whoever hears of the outcome may send the next batch at once.
+        self.charge = None;
         if let Some(result) = self.result.take() {
             // Nobody may wait any more: a caller can go away.
             let _ = result.send(outcome);

@@ -3,9 +3,6 @@
 //! A life that ends by panic, by error, or without having been asked to, is followed by another after a back-off. The
 //! supervisor holds what outlives a life (its id, its metrics, its sockets); its neighbours notice nothing.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
@@ -93,29 +90,27 @@ pub(crate) async fn supervise(
     let mut restarts = Restarts::default();
     let mut ever_started = false;
     loop {
-        let (said, heard) = oneshot::channel();
-        let begun = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&begun);
+        let (said, mut heard) = oneshot::channel();
+        // Nobody may listen any more: the life can end in the same moment.
         let started = Box::new(move || {
-            flag.store(true, Ordering::Release);
             let _ = said.send(());
         });
         let life = contain(live(base.clone(), started));
         tokio::pin!(life);
-        let ended = tokio::select! {
+        let at_once = tokio::select! {
             biased;
-            ended = &mut life => ended,
-            Ok(()) = heard => {
-                ever_started = true;
-                announce.started(&base);
-                base.set_failing(false);
-                life.await
-            }
+            Ok(()) = &mut heard => None,
+            ended = &mut life => Some(ended),
         };
-        if begun.load(Ordering::Acquire) && !ever_started {
+        if at_once.is_none() || heard.try_recv().is_ok() {
             ever_started = true;
             announce.started(&base);
+            base.set_failing(false);
         }
+        let ended = match at_once {
+            Some(ended) => ended,
+            None => life.await,
+        };
         if base.shutdown.is_cancelled() {
             break;
         }
