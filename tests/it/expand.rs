@@ -4,7 +4,6 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use serde_json::{Value, from_value, json, to_value};
-use tracecore::__private::schemars::SchemaGenerator;
 use tracecore::component::{Role, Stability};
 use tracecore::error::{ErrorKind, Retry};
 use tracecore::metrics::{ClosedLabel, Kind, Metric, MetricName, NamedLabel};
@@ -222,10 +221,9 @@ fn unknown_keys_are_refused_at_every_depth() {
 
 #[test]
 fn the_schema_has_descriptions_defaults_and_no_other_keys() {
-    let mut generator = SchemaGenerator::default();
-    (entry().schema)(&mut generator);
-    let schemas = to_value(generator.definitions()).expect("a schema is JSON");
-    let config = &schemas["Config"];
+    let config = to_value(entry().settings_schema()).expect("a schema is JSON");
+    let schemas = &config["$defs"];
+    assert_eq!(config["title"], "receiver/expansion");
     assert_eq!(config["description"], "Settings of the test.");
     assert_eq!(config["additionalProperties"], false);
     assert_eq!(config["required"], Value::Null);

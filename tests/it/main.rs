@@ -3,6 +3,7 @@
 use components as _;
 
 mod expand;
+mod generated;
 mod queue;
 mod registry;
 mod supervision;

@@ -42,8 +42,7 @@ pub struct Entry {
     pub location: &'static str,
     /// The kinds of its own errors.
     pub kinds: &'static [ErrorKind],
-    /// The JSON Schema of its settings.
-    pub schema: fn(&mut SchemaGenerator) -> Schema,
+    pub(crate) schema: fn() -> Schema,
     /// Calls back with each metric that it measures.
     pub data: fn(&mut dyn FnMut(&'static Metric)),
     /// Calls back with each metric of its own health.
@@ -89,11 +88,20 @@ impl Entry {
             since: C::SINCE,
             location,
             kinds: <C::Error as Classify>::KINDS,
-            schema: |generator| generator.subschema_for::<C::Config>(),
+            schema: || SchemaGenerator::default().into_root_schema_for::<C::Config>(),
             data: <C::Data as MetricSet>::describe,
             telemetry: <C::Telemetry as MetricSet>::describe,
             specify,
         }
+    }
+}
+
+impl Entry {
+    /// The JSON Schema (2020-12) of its own settings, without the keys that the runtime adds.
+    pub fn settings_schema(&self) -> Schema {
+        let mut schema = (self.schema)();
+        schema.insert("title".to_owned(), format!("{}/{}", self.role, self.name).into());
+        schema
     }
 }
 

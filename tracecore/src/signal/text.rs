@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 use std::time::{Duration, SystemTime};
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::view::{
     Attributes, DataRef, Hex, KeyValueRef, LogRecordRef, MetricRef, Number, Repeated, SpanRef, ValueRef, View,
@@ -12,7 +12,7 @@ use super::view::{
 use super::{Batch, Decoded};
 
 /// How a batch is written as text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TextFormat {
     /// A line per data point, span or log record, for people.
