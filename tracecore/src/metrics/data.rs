@@ -100,6 +100,8 @@ impl<L: Label, C> Cells<L, C> {
     fn change(&mut self, label: L, make: impl FnOnce() -> C, change: impl FnOnce(&mut C)) {
         let Some(slot) = self.slots.take(label) else {
             self.refused += 1;
+            // Of several labels one may have taken a slot before another found none.
+            self.free_slots();
             return;
         };
         if slot >= self.cells.len() {
