@@ -18,7 +18,7 @@ use crate::error::ErrorKind;
 use crate::events::{Event, Events};
 use crate::queue::{Full, Outcome, Overflow, Place, Queue};
 use crate::runtime::{Processed, Stage};
-use crate::signal::Batch;
+use crate::signal::{Batch, Signal};
 use crate::telemetry::{DropReason, ExporterTelemetry, PipelineTelemetry, ReceiverTelemetry};
 use crate::time::Instant;
 
@@ -177,6 +177,8 @@ impl Source {
             Ok(shaped) => shaped,
             Err(refusal) => return Verdict::Refused(refusal),
         };
+        let (items, bytes) = (batch.items(), batch.size() as u64);
+        let signal = batch.signal();
         drop(batch);
         let reserved = loop {
             match reserve(&shaped, &self.events) {
@@ -185,6 +187,10 @@ impl Source {
                 Reservation::Refused(refused) => return Verdict::Refused(refused),
             }
         };
+        // Only now: what is refused has not come in, and its sender may bring it again.
+        for branch in route.carrying(signal) {
+            branch.telemetry.received(items, bytes);
+        }
         for Shaped { branch, batch } in &shaped {
             branch.telemetry.delivered(batch.items(), batch.size() as u64);
         }
@@ -206,8 +212,11 @@ impl Source {
 fn shape(route: &Route, batch: &Batch) -> Result<(Vec<Shaped>, Option<Refusal>), Refusal> {
     let mut shaped = Vec::with_capacity(route.branches.len());
     let mut refusal = None;
-    for branch in route.branches.iter().filter(|branch| branch.id.signal() == batch.signal()) {
-        branch.telemetry.received(batch.items(), batch.size() as u64);
+    for branch in route.carrying(batch.signal()) {
+        if branch.exits.is_empty() {
+            // All its exporters are ignored: what it took would be lost.
+            return Err(Refusal::RETRYABLE);
+        }
         match branch.process(batch.clone()) {
             Processed::Pass(batch) => shaped.push(Shaped { branch: Arc::clone(branch), batch }),
             Processed::Dropped => {}
@@ -216,6 +225,12 @@ fn shape(route: &Route, batch: &Batch) -> Result<(Vec<Shaped>, Option<Refusal>),
         }
     }
     Ok((shaped, refusal))
+}
+
+impl Route {
+    fn carrying(&self, signal: Signal) -> impl Iterator<Item = &Arc<Branch>> {
+        self.branches.iter().filter(move |branch| branch.id.signal() == signal)
+    }
 }
 
 impl Branch {

@@ -32,6 +32,8 @@ pub(crate) use spec::{
 const START_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a component's `stop` may take.
 const STOP_DEADLINE: Duration = Duration::from_secs(1);
+/// How long a stop waits for what it has aborted: an aborted task ends when it next yields, so longer would not help.
+const ABORT_GRACE: Duration = Duration::from_millis(100);
 
 /// What the service does when a component cannot start: the key `on_start_error` of every component.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]

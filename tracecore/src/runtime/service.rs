@@ -230,6 +230,8 @@ pub struct Running {
 pub(super) struct Outgoing {
     pub(super) base: Base,
     pub(super) exit: Exit,
+    /// It could not start, and the service stays without it.
+    ignored: bool,
     pub(super) outlet: Arc<dyn ErasedOutlet>,
 }
 
@@ -240,9 +242,11 @@ struct Pending {
 }
 
 impl Pending {
-    async fn wait(self) -> Result<(), StartError> {
+    /// Whether it runs, or will: false if it is ignored.
+    async fn wait(self) -> Result<bool, StartError> {
         let message = match self.first.await {
-            Ok(FirstStart::Started | FirstStart::Tolerated) => return Ok(()),
+            Ok(FirstStart::Started | FirstStart::TriedAgain) => return Ok(true),
+            Ok(FirstStart::Ignored) => return Ok(false),
             Ok(FirstStart::Fatal(failure)) => failure.message,
             Err(_) => "its task ended".to_owned(),
         };
@@ -303,7 +307,12 @@ impl Running {
             };
             let consumers = delivery.sending_queue.num_consumers.get();
             let outlet = planned.spec.outlet(base.clone(), queue, delivery);
-            self.exporters.push(Outgoing { base: base.clone(), exit: exit.clone(), outlet: Arc::clone(&outlet) });
+            self.exporters.push(Outgoing {
+                base: base.clone(),
+                exit: exit.clone(),
+                ignored: false,
+                outlet: Arc::clone(&outlet),
+            });
             let (announce, first) = Announce::new(readiness.clone());
             pending.push(Pending { base: base.clone(), first });
             self.consumers.spawn(async move {
@@ -312,16 +321,15 @@ impl Running {
                 if base.shared.drain.begun.run_until_cancelled(starting).await == Some(true) {
                     let mut consuming = JoinSet::new();
                     for _ in 0..consumers {
-                        consuming.spawn(Arc::clone(&outlet).consume());
+                        let (abort, consume) = (base.abort.clone(), Arc::clone(&outlet).consume());
+                        consuming.spawn(async move { abort.run_until_cancelled_owned(consume).await.is_some() });
                     }
                     consuming.join_all().await;
-                } else {
-                    exit.queue.close();
                 }
             });
         }
-        for pending in pending {
-            pending.wait().await?;
+        for (pending, exporter) in pending.into_iter().zip(&mut self.exporters) {
+            exporter.ignored = !pending.wait().await?;
         }
         Ok(())
     }
@@ -349,7 +357,8 @@ impl Running {
                 pending.push(Pending { base: base.clone(), first });
                 self.backgrounds.spawn(run_stage(base, planned.on_start_error, announce, stage));
             }
-            let exits = pipeline.exporters.iter().map(|index| self.exporters[*index].exit.clone()).collect();
+            let exits = pipeline.exporters.iter().map(|index| &self.exporters[*index]);
+            let exits = exits.filter(|exporter| !exporter.ignored).map(|exporter| exporter.exit.clone()).collect();
             let telemetry = self.shared.telemetry.pipeline(&pipeline.id.to_string());
             branches.push(Arc::new(Branch { id: pipeline.id, telemetry, processors, exits }));
             feeds.push(pipeline.receivers);
@@ -381,9 +390,10 @@ impl Running {
 
     /// Waits until every component has started (or is ignored), and says so on the surface.
     pub async fn ready(&mut self) {
-        if let Some(mut unready) = self.unready.take() {
-            // Nothing is ever sent: it ends when the last component lets go.
+        if let Some(unready) = &mut self.unready {
+            // Nothing is ever sent: it ends when the last component lets go. A caller may go away and come back.
             while unready.recv().await.is_some() {}
+            self.unready = None;
             if let Some(surface) = &self.surface {
                 surface.health().ready();
             }
@@ -438,7 +448,9 @@ async fn serve_surface(
 
 /// Starts a processor and supervises its background.
 async fn run_stage(base: Base, policy: OnStartError, announce: Announce, stage: Arc<dyn Stage>) {
-    if start_until(&base, policy, announce, || Arc::clone(&stage).start()).await {
+    let starting = start_until(&base, policy, announce, || Arc::clone(&stage).start());
+    // A stop does not wait for a start.
+    if base.shutdown.run_until_cancelled(starting).await == Some(true) {
         super::supervise::keep(&base, || Arc::clone(&stage).background()).await;
     }
 }

@@ -108,8 +108,11 @@ impl<C: Receiver> ReceiverSpec for Spec<C> {
         let config = self.config.clone();
         Box::pin(async move {
             let mut receiver = construct(|| C::new(config))?;
+            let shutdown = base.shutdown.clone();
             let cx = Cx::new(base);
-            start(receiver.start(&cx)).await?;
+            // A stop does not wait for a start.
+            let Some(begun) = shutdown.run_until_cancelled(start(receiver.start(&cx))).await else { return Ok(()) };
+            begun?;
             started();
             contain(receiver.run(cx)).await?.map_err(Failure::from)
         })

@@ -6,13 +6,14 @@ use futures_util::future::join_all;
 use tokio::task::JoinSet;
 use tokio::time::{timeout, timeout_at};
 
-use super::STOP_DEADLINE;
 use super::service::{Outgoing, Running};
+use super::spec::Stage;
+use super::{ABORT_GRACE, STOP_DEADLINE};
 use crate::cx::Base;
 use crate::error::Report;
 use crate::events::Event;
 use crate::surface::SHUTDOWN_BUDGET;
-use crate::telemetry::{DropReason, TelemetryError};
+use crate::telemetry::DropReason;
 use crate::time::Instant;
 
 /// Stops the service. Receivers have half of the time to end; the queues have what is then left of it.
@@ -25,12 +26,14 @@ pub(super) async fn stop(mut running: Running, deadline: Instant) {
     stop_receivers(&mut running, deadline).await;
     stop_processors(&mut running).await;
     drain(&mut running, deadline).await;
-    stop_exporters(&running).await;
+    join_all(running.exporters.iter().map(stop_exporter)).await;
     running.shared.events.emit(|| Event::ServiceStopped);
     if let Some(mut surface) = running.surface.take() {
         surface.shutdown(Instant::now() + SHUTDOWN_BUDGET).await;
     }
-    let _ = running.shared.telemetry.shutdown().inspect_err(unclean);
+    if let Err(error) = running.shared.telemetry.shutdown() {
+        tracing::warn!(error = %Report(&error), "cannot shut down self-telemetry");
+    }
     tracing::info!("tracecore stopped");
 }
 
@@ -39,28 +42,31 @@ async fn stop_receivers(running: &mut Running, deadline: Instant) {
     let deadline = now + deadline.saturating_duration_since(now) / 2;
     for base in &running.receivers {
         base.shutdown.cancel();
-        base.tasks.close();
     }
     if !joined(&mut running.supervisors, deadline).await {
-        aborted("a receiver");
+        tracing::warn!("a receiver did not stop in time and was aborted");
+        abort(&mut running.supervisors).await;
     }
-    for base in &running.receivers {
-        if timeout_at(deadline, base.tasks.wait()).await.is_err() {
-            late(base, "its tasks");
-        }
-        base.abort.cancel();
-    }
+    join_all(running.receivers.iter().map(|base| end(base, deadline))).await;
 }
 
 async fn stop_processors(running: &mut Running) {
     for stage in &running.stages {
         stage.base().shutdown.cancel();
     }
-    let deadline = Instant::now() + STOP_DEADLINE;
-    if !joined(&mut running.backgrounds, deadline).await {
-        aborted("the background of a processor");
+    if !joined(&mut running.backgrounds, Instant::now() + STOP_DEADLINE).await {
+        tracing::warn!("a processor's background did not stop in time and was aborted");
+        abort(&mut running.backgrounds).await;
     }
-    join_all(running.stages.iter().map(|stage| end(stage.base(), Arc::clone(stage).stop()))).await;
+    join_all(running.stages.iter().map(stop_processor)).await;
+}
+
+async fn stop_processor(stage: &Arc<dyn Stage>) {
+    let base = stage.base();
+    if timeout(STOP_DEADLINE, Arc::clone(stage).stop()).await.is_err() {
+        tracing::warn!(component = %base.id, deadline = ?STOP_DEADLINE, "the processor did not stop in time");
+    }
+    end(base, Instant::now() + STOP_DEADLINE).await;
 }
 
 /// Lets the exporters empty their queues until the deadline; counts what is then left.
@@ -69,55 +75,56 @@ async fn drain(running: &mut Running, deadline: Instant) {
     for exporter in &running.exporters {
         exporter.exit.queue.close();
     }
-    joined(&mut running.consumers, deadline).await;
-    for exporter in &running.exporters {
-        let items = exporter.exit.queue.abandon();
+    if !joined(&mut running.consumers, deadline).await {
+        // Each consumer lets go of the batch that it has under way, and that batch is counted below.
+        for exporter in &running.exporters {
+            exporter.base.abort.cancel();
+        }
+        if !joined(&mut running.consumers, Instant::now() + ABORT_GRACE).await {
+            abort(&mut running.consumers).await;
+        }
+    }
+    for Outgoing { base, exit, .. } in &running.exporters {
+        let items = exit.queue.abandon();
         if items > 0 {
-            exporter.exit.telemetry.dropped(DropReason::Shutdown, items);
-            tracing::warn!(component = %exporter.base.id, items, reason = "shutdown", "items were dropped: the queue did not drain within service.drain_timeout");
-            let (id, reason) = (exporter.base.id.clone(), DropReason::Shutdown.as_str());
-            running.shared.events.emit(|| Event::ItemsDropped { id, items, reason });
+            exit.telemetry.dropped(DropReason::Shutdown, items);
+            tracing::warn!(component = %base.id, items, reason = "shutdown", "items were dropped: the queue did not drain within service.drain_timeout");
+            let (id, reason) = (base.id.clone(), DropReason::Shutdown.as_str());
+            base.emit(|| Event::ItemsDropped { id, items, reason });
         }
     }
 }
 
-async fn stop_exporters(running: &Running) {
-    let stops = running.exporters.iter().map(|Outgoing { base, outlet, .. }| end(base, Arc::clone(outlet).stop()));
-    join_all(stops).await;
-}
-
-/// Ends a component that waits for calls, with its tasks. All of a role end at the same time, so one deadline is enough.
-async fn end(base: &Base, stop: impl Future<Output = ()>) {
+async fn stop_exporter(exporter: &Outgoing) {
+    let base = &exporter.base;
     base.shutdown.cancel();
+    if timeout(STOP_DEADLINE, Arc::clone(&exporter.outlet).stop()).await.is_err() {
+        tracing::warn!(component = %base.id, deadline = ?STOP_DEADLINE, "the exporter did not stop in time");
+    }
+    end(base, Instant::now() + STOP_DEADLINE).await;
+}
+
+/// Waits for the tasks of a component until the deadline, then aborts them: the component has stopped.
+async fn end(base: &Base, deadline: Instant) {
     base.tasks.close();
-    let ended = async {
-        stop.await;
-        base.tasks.wait().await;
-    };
-    if timeout(STOP_DEADLINE, ended).await.is_err() {
-        late(base, "its stop or its tasks");
+    if timeout_at(deadline, base.tasks.wait()).await.is_err() {
+        tracing::warn!(component = %base.id, role = %base.role(), "tasks of the component did not stop in time and were aborted");
+        base.abort.cancel();
+        // One that does not even yield cannot be ended: the stop goes on without it.
+        let _ = timeout(ABORT_GRACE, base.tasks.wait()).await;
     }
-    base.abort.cancel();
+    base.emit(|| Event::ComponentStopped { id: base.id.clone(), role: base.role() });
+    tracing::debug!(component = %base.id, role = %base.role(), "component stopped");
 }
 
-fn late(base: &Base, what: &'static str) {
-    tracing::warn!(component = %base.id, role = %base.role(), what, "a component did not stop in time");
-}
-
-fn aborted(what: &'static str) {
-    tracing::warn!(what, "something did not stop in time and was aborted");
-}
-
-fn unclean(error: &TelemetryError) {
-    tracing::warn!(error = %Report(error), "cannot shut down self-telemetry");
-}
-
-/// Waits for all tasks until the deadline, then aborts what is left. Whether all ended by themselves.
+/// Waits for all tasks until the deadline. Whether all have ended.
 async fn joined(tasks: &mut JoinSet<()>, deadline: Instant) -> bool {
-    let all = timeout_at(deadline, async { while tasks.join_next().await.is_some() {} }).await;
-    if all.is_ok() {
-        return true;
-    }
-    tasks.shutdown().await;
-    false
+    timeout_at(deadline, async { while tasks.join_next().await.is_some() {} }).await.is_ok()
+}
+
+/// Ends what is left where it stands. One that blocks its thread ends when it lets go of it; the stop goes on.
+async fn abort(tasks: &mut JoinSet<()>) {
+    tasks.abort_all();
+    joined(tasks, Instant::now() + ABORT_GRACE).await;
+    tasks.detach_all();
 }

@@ -17,8 +17,10 @@ use crate::events::Event;
 pub(crate) enum FirstStart {
     /// It has started.
     Started,
-    /// It has not, and `on_start_error` lets the service go on.
-    Tolerated,
+    /// It has not, and is tried again while the service goes on.
+    TriedAgain,
+    /// It has not, and the service stays without it.
+    Ignored,
     /// It has not, and the service must not start.
     Fatal(Failure),
 }
@@ -54,11 +56,11 @@ impl Announce {
         base.emit(|| Event::ComponentStartFailed { id: base.id.clone(), role: base.role(), kind: failure.kind });
         let (outcome, again) = match policy {
             OnStartError::Fail => (FirstStart::Fatal(failure.clone()), false),
-            OnStartError::Retry => (FirstStart::Tolerated, true),
+            OnStartError::Retry => (FirstStart::TriedAgain, true),
             OnStartError::Ignore => {
                 tracing::warn!(component = %base.id, role = %base.role(), error = %failure, "component could not start and is ignored");
                 self.readiness = None;
-                (FirstStart::Tolerated, false)
+                (FirstStart::Ignored, false)
             }
         };
         self.first(outcome);
@@ -129,8 +131,6 @@ pub(crate) async fn supervise(
             break;
         }
     }
-    base.emit(|| Event::ComponentStopped { id: base.id.clone(), role: base.role() });
-    tracing::debug!(component = %base.id, role = %base.role(), "component stopped");
 }
 
 /// Starts something that then waits for calls (an exporter, a processor), trying again as `policy` says. True once it
