@@ -6,5 +6,7 @@ mod expand;
 mod generated;
 mod queue;
 mod registry;
+mod shutdown;
+mod start;
 mod supervision;
 mod ui;

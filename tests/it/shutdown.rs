@@ -1,0 +1,283 @@
+//! The stop: its order, its deadlines, and what it counts as lost.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tracecore::component::Role;
+use tracecore::events::Event;
+use tracecore_tests::{
+    Answer, Command, Filter, Rig, Sink, SinkError, Source, Start, build, metrics, pipeline, within_ceiling,
+};
+
+/// The default of `service.drain_timeout`.
+const DRAIN: Duration = Duration::from_secs(5);
+/// What the stop may take beside the drain: a second for each `stop`, and the grace of an abort.
+const REST: Duration = Duration::from_secs(3);
+
+fn shutdown_losses(events: &[Event]) -> Vec<u64> {
+    let lost = |event: &Event| match event {
+        Event::ItemsDropped { items, reason: "shutdown", .. } => Some(*items),
+        _ => None,
+    };
+    events.iter().filter_map(lost).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_delivers_what_is_queued() {
+    let (source, mut sink) = (Source::new(), Sink::answering(Answer::Stall));
+    let rig = Rig::start(&pipeline(&source, &sink, "sending_queue: {num_consumers: 1}")).await;
+    for _ in 0..5 {
+        assert!(source.emit(metrics("queued", 2)).await.is_accepted());
+    }
+    sink.called().await;
+    sink.release(5);
+    let events = rig.stop().await;
+    assert_eq!(shutdown_losses(&events), [0; 0]);
+    assert_eq!(sink.items(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn leftovers_are_counted_with_their_number_and_the_stop_ends() {
+    for consumers in [1, 2, 10] {
+        let (source, mut sink) = (Source::new(), Sink::answering(Answer::Stall));
+        let settings = format!("timeout: 1h\nsending_queue: {{num_consumers: {consumers}}}");
+        let rig = Rig::start(&pipeline(&source, &sink, &settings)).await;
+        for items in [3, 4, 5] {
+            assert!(source.emit(metrics("stuck", items)).await.is_accepted());
+        }
+        for _ in 0..consumers.min(3) {
+            sink.called().await;
+        }
+        let began = Instant::now();
+        let events = rig.stop().await;
+        assert_eq!(shutdown_losses(&events), [12], "{consumers} consumers");
+        assert_eq!(events.last(), Some(&Event::ServiceStopped));
+        assert!((DRAIN..DRAIN + REST).contains(&began.elapsed()), "{:?}", began.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn leftovers_stand_on_the_counter_before_the_telemetry_goes() {
+    let (source, mut sink) = (Source::new(), Sink::answering(Answer::Stall));
+    let mut rig = Rig::start(&pipeline(&source, &sink, "timeout: 1h")).await;
+    assert!(source.emit(metrics("stuck", 9)).await.is_accepted());
+    sink.called().await;
+    sink.hold_stop();
+    let telemetry = rig.running.telemetry().clone();
+    let mut stopping = std::pin::pin!(rig.running.stop());
+    tokio::select! {
+        biased;
+        () = &mut stopping => panic!("the exporter holds the stop"),
+        _ = rig.events.wait_for(|event| matches!(event, Event::ItemsDropped { reason: "shutdown", .. })) => {}
+    }
+    let labels = [("reason", "shutdown"), ("component_id", "test_sink")];
+    assert_eq!(tracecore_tests::sample(&telemetry, "tracecore_exporter_dropped_total", &labels), 9.0);
+    sink.let_stop();
+    within_ceiling(stopping).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_back_off_does_not_outlast_the_drain() {
+    let (source, sink) = (Source::new(), Sink::answering(Answer::Fail(SinkError::Away)));
+    let settings = "retry_on_failure: {initial_interval: 1h, max_interval: 1h}";
+    let mut rig = Rig::start(&pipeline(&source, &sink, settings)).await;
+    assert!(source.emit(metrics("waits an hour", 6)).await.is_accepted());
+    rig.wait_for(|event| matches!(event, Event::ExportFailed { .. })).await;
+    sink.answer(|_| Answer::Accept);
+    let began = Instant::now();
+    assert_eq!(shutdown_losses(&rig.stop().await), [0; 0]);
+    assert!(began.elapsed() < DRAIN, "the stop is one more chance");
+    assert_eq!(sink.items(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_drain_is_as_long_as_it_is_told_to_be() {
+    let (source, mut sink) = (Source::new(), Sink::answering(Answer::Stall));
+    let yaml = pipeline(&source, &sink, "timeout: 1h").replace("service:", "service:\n  drain_timeout: 30s");
+    let rig = Rig::start(&yaml).await;
+    assert!(source.emit(metrics("stuck", 1)).await.is_accepted());
+    sink.called().await;
+    let began = Instant::now();
+    rig.stop().await;
+    let limit = Duration::from_secs(30);
+    assert!((limit..limit + REST).contains(&began.elapsed()), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_ignores_the_shutdown_is_aborted() {
+    let (source, sink) = (Source::new(), Sink::new());
+    let rig = Rig::start(&pipeline(&source, &sink, "")).await;
+    let (held, released) = oneshot::channel::<()>();
+    source.tell(Command::Linger(held));
+    assert!(source.emit(metrics("before", 1)).await.is_accepted());
+    source.tell(Command::IgnoreShutdown);
+    let began = Instant::now();
+    let events = rig.stop().await;
+    assert!(began.elapsed() < DRAIN + REST, "{:?}", began.elapsed());
+    assert!(within_ceiling(released).await.is_err(), "its tasks went with it");
+    assert_eq!(events.last(), Some(&Event::ServiceStopped));
+    assert_eq!(sink.items(), 1);
+}
+
+/// The events of a stop that tell its order: who stopped, by role.
+fn order(events: &[Event]) -> Vec<String> {
+    let told = events.iter().filter_map(|event| match event {
+        Event::ServiceStopping => Some("stopping".to_owned()),
+        Event::ServiceReady => Some("ready".to_owned()),
+        Event::ServiceStopped => Some("stopped".to_owned()),
+        Event::ComponentStarted { role, .. } => Some(format!("{role} started")),
+        Event::ComponentStopped { role, .. } => Some(format!("{role} stopped")),
+        Event::ExportSucceeded { .. } => Some("exported".to_owned()),
+        _ => None,
+    });
+    told.collect()
+}
+
+/// Two of each role.
+fn twice(sources: &[Source; 2], filters: &[Filter; 2], sinks: &[Sink; 2]) -> String {
+    format!(
+        "
+receivers:
+  test_source/one:
+    key: {}
+  test_source/two:
+    key: {}
+processors:
+  test_processor/one:
+    key: {}
+  test_processor/two:
+    key: {}
+exporters:
+  test_sink/one:
+    key: {}
+  test_sink/two:
+    key: {}
+service:
+  pipelines:
+    metrics:
+      receivers: [test_source/one, test_source/two]
+      processors: [test_processor/one, test_processor/two]
+      exporters: [test_sink/one, test_sink/two]
+",
+        sources[0], sources[1], filters[0], filters[1], sinks[0], sinks[1]
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn boot_event_sequence() {
+    let filters = [(); 2].map(|()| Filter::new(|batch| Ok(Some(batch))));
+    let mut rig = Rig::start(&twice(&[(); 2].map(|()| Source::new()), &filters, &[(); 2].map(|()| Sink::new()))).await;
+    let mut events = Vec::new();
+    while events.last() != Some(&Event::ServiceReady) {
+        events.push(rig.wait_for(|_| true).await);
+    }
+    let started = |role: Role| [format!("{role} started"), format!("{role} started")];
+    let expected =
+        [started(Role::Exporter), started(Role::Processor), started(Role::Receiver)].concat().into_iter().chain(["ready".to_owned()]);
+    assert_eq!(order(&events), expected.collect::<Vec<_>>());
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_event_sequence() {
+    let sources = [(); 2].map(|()| Source::new());
+    let filters = [(); 2].map(|()| Filter::new(|batch| Ok(Some(batch))));
+    let mut sinks = [(); 2].map(|()| Sink::answering(Answer::Stall));
+    let mut rig = Rig::start(&twice(&sources, &filters, &sinks)).await;
+    rig.wait_for(|event| *event == Event::ServiceReady).await;
+    assert!(sources[0].emit(metrics("queued", 1)).await.is_accepted());
+    for sink in &mut sinks {
+        sink.called().await;
+        sink.release(1);
+    }
+    let told = order(&rig.stop().await);
+    let stopped = |role: Role| vec![format!("{role} stopped"); 2];
+    // What was under way may end at any moment before its exporter does.
+    let without_exports: Vec<_> = told.iter().filter(|word| *word != "exported").cloned().collect();
+    let expected = [
+        vec!["stopping".to_owned()],
+        stopped(Role::Receiver),
+        stopped(Role::Processor),
+        stopped(Role::Exporter),
+        vec!["stopped".to_owned()],
+    ];
+    assert_eq!(without_exports, expected.concat());
+    let last_export = told.iter().rposition(|word| word == "exported");
+    assert!(last_export < told.iter().position(|word| word == "exporter stopped"), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_during_the_start_is_honoured() {
+    for slow in [Role::Receiver, Role::Processor, Role::Exporter] {
+        let (source, sink) = (Source::new(), Sink::new());
+        let filter = Filter::new(|batch| Ok(Some(batch)));
+        match slow {
+            Role::Receiver => source.on_start(Start::Hang),
+            Role::Processor => filter.on_start(Start::Hang),
+            Role::Exporter => sink.on_start(Start::Hang),
+        }
+        let yaml = pipeline(&source, &sink, "")
+            .replace("exporters:\n  test", &format!("processors:\n  test_processor:\n    key: {filter}\nexporters:\n  test"))
+            .replace("      exporters:", "      processors: [test_processor]\n      exporters:");
+        let (service, mut events) = build(&yaml);
+        let began = Instant::now();
+        within_ceiling(service.run(tokio::time::sleep(Duration::from_secs(1)))).await.expect("a stop is no failure");
+        assert!(began.elapsed() < Duration::from_secs(2), "{slow}: {:?}", began.elapsed());
+        let stopped = events.wait_for(|event| *event == Event::ServiceStopped);
+        within_ceiling(stopped).await.expect("it says so");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_that_came_before_the_start_starts_nothing() {
+    let (source, sink) = (Source::new(), Sink::new());
+    let (service, mut events) = build(&pipeline(&source, &sink, ""));
+    within_ceiling(service.run(std::future::ready(()))).await.expect("a stop is no failure");
+    let mut told = Vec::new();
+    while told.last() != Some(&Event::ServiceStopped) {
+        told.push(events.next().await.expect("it ends with the stop"));
+    }
+    assert_eq!(told, [Event::ServiceStopping, Event::ServiceStopped]);
+}
+
+/// The process ends on a second signal whatever the service does: dropping the stop is all that is asked of it.
+#[tokio::test(start_paused = true)]
+async fn a_stop_can_be_cut_short() {
+    let (source, mut sink) = (Source::new(), Sink::answering(Answer::Stall));
+    let rig = Rig::start(&pipeline(&source, &sink, "timeout: 1h")).await;
+    assert!(source.emit(metrics("stuck", 1)).await.is_accepted());
+    sink.called().await;
+    let began = Instant::now();
+    let stopping = tokio::time::timeout(Duration::from_millis(100), rig.running.stop());
+    assert!(stopping.await.is_err(), "the drain is still under way");
+    assert_eq!(began.elapsed(), Duration::from_millis(100));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn ten_cycles_leak_neither_a_task_nor_a_descriptor() {
+    let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let cycle = async || {
+        let (source, sink) = (Source::new(), Sink::new());
+        let yaml = pipeline(&source, &sink, "") + "telemetry: {enabled: true, listen: 'localhost:0'}\n";
+        let rig = Rig::start(&yaml).await;
+        let (reply, verdict) = oneshot::channel();
+        source.tell(Command::EmitBeside(metrics("one", 1), reply));
+        assert!(within_ceiling(verdict).await.expect("the task lives").is_accepted());
+        rig.stop().await;
+    };
+    cycle().await;
+    let before = tasks();
+    for _ in 0..10 {
+        cycle().await;
+    }
+    assert_eq!(tasks(), before);
+    // Other tests of this process open and close descriptors: a leak shows as ten or more.
+    let open = descriptors();
+    for _ in 0..10 {
+        cycle().await;
+    }
+    assert!(descriptors() < open + 10, "{open} descriptors became {}", descriptors());
+}
