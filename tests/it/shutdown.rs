@@ -173,8 +173,10 @@ async fn boot_event_sequence() {
         events.push(rig.wait_for(|_| true).await);
     }
     let started = |role: Role| [format!("{role} started"), format!("{role} started")];
-    let expected =
-        [started(Role::Exporter), started(Role::Processor), started(Role::Receiver)].concat().into_iter().chain(["ready".to_owned()]);
+    let expected = [started(Role::Exporter), started(Role::Processor), started(Role::Receiver)]
+        .concat()
+        .into_iter()
+        .chain(["ready".to_owned()]);
     assert_eq!(order(&events), expected.collect::<Vec<_>>());
     rig.stop().await;
 }
@@ -218,7 +220,10 @@ async fn a_stop_during_the_start_is_honoured() {
             Role::Exporter => sink.on_start(Start::Hang),
         }
         let yaml = pipeline(&source, &sink, "")
-            .replace("exporters:\n  test", &format!("processors:\n  test_processor:\n    key: {filter}\nexporters:\n  test"))
+            .replace(
+                "exporters:\n  test",
+                &format!("processors:\n  test_processor:\n    key: {filter}\nexporters:\n  test"),
+            )
             .replace("      exporters:", "      processors: [test_processor]\n      exporters:");
         let (service, mut events) = build(&yaml);
         let began = Instant::now();

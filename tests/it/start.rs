@@ -19,7 +19,8 @@ struct Parts {
 
 impl Parts {
     fn new(failing: Role, how: Start) -> Self {
-        let parts = Parts { source: Source::new(), filter: Filter::new(|batch| Ok(Some(batch))), sink: Sink::new(), failing };
+        let parts =
+            Parts { source: Source::new(), filter: Filter::new(|batch| Ok(Some(batch))), sink: Sink::new(), failing };
         parts.starts(how);
         parts
     }
@@ -69,7 +70,9 @@ async fn by_default_a_component_that_cannot_start_fails_the_service() {
         for role in Role::ALL {
             let parts = Parts::new(role, how);
             let failed = within_ceiling(Rig::try_start(&parts.yaml("fail"))).await.err();
-            let Some(StartError::Component { role: culprit, id, message }) = failed else { panic!("{role}: {failed:?}") };
+            let Some(StartError::Component { role: culprit, id, message }) = failed else {
+                panic!("{role}: {failed:?}")
+            };
             assert_eq!(culprit, role);
             assert!(id.as_str().starts_with("test_"), "{id}");
             let expected = match how {
@@ -137,7 +140,10 @@ async fn an_ignored_exporter_does_not_hold_back_its_siblings() {
     let (source, gone, sink) = (Source::new(), Sink::new(), Sink::new());
     gone.on_start(Start::Fail);
     let yaml = pipeline(&source, &sink, "")
-        .replace("exporters:\n", &format!("exporters:\n  test_sink/gone:\n    key: {gone}\n    on_start_error: ignore\n"))
+        .replace(
+            "exporters:\n",
+            &format!("exporters:\n  test_sink/gone:\n    key: {gone}\n    on_start_error: ignore\n"),
+        )
         .replace("[test_sink]", "[test_sink/gone, test_sink]");
     let rig = within_ceiling(Rig::start(&yaml)).await;
     assert_eq!(source.emit(metrics("to the other", 1)).await, Verdict::Accepted);
@@ -167,7 +173,8 @@ async fn a_failed_start_stops_what_had_started() {
     let parts = Parts::new(Role::Receiver, Start::Fail);
     let (service, mut events) = tracecore_tests::build(&parts.yaml("fail"));
     assert!(within_ceiling(service.start()).await.is_err());
-    let stopped = within_ceiling(events.wait_for(|event| matches!(event, Event::ComponentStopped { role: Role::Exporter, .. })));
+    let stopped =
+        within_ceiling(events.wait_for(|event| matches!(event, Event::ComponentStopped { role: Role::Exporter, .. })));
     stopped.await.expect("the exporter had started");
     within_ceiling(events.wait_for(|event| *event == Event::ServiceStopped)).await.expect("it ends there");
 }
@@ -183,7 +190,8 @@ async fn readyz_answers_200_once_everything_has_started() {
         // A thread of its own: the client blocks, and the surface is served by this one.
         std::thread::spawn(move || {
             let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-            let _ = said.send(agent.get(format!("http://{address}{path}")).call().map(|answer| answer.status().as_u16()));
+            let _ =
+                said.send(agent.get(format!("http://{address}{path}")).call().map(|answer| answer.status().as_u16()));
         });
         within_ceiling(heard).await.expect("the thread answers").expect("the surface answers")
     };

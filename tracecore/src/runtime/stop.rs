@@ -13,7 +13,7 @@ use crate::cx::Base;
 use crate::error::Report;
 use crate::events::Event;
 use crate::surface::SHUTDOWN_BUDGET;
-use crate::telemetry::DropReason;
+use crate::telemetry::{DropReason, SelfTelemetry};
 use crate::time::Instant;
 
 /// Stops the service. Receivers have half of the time to end; the queues have what is then left of it.
@@ -31,9 +31,7 @@ pub(super) async fn stop(mut running: Running, deadline: Instant) {
     if let Some(mut surface) = running.surface.take() {
         surface.shutdown(Instant::now() + SHUTDOWN_BUDGET).await;
     }
-    if let Err(error) = running.shared.telemetry.shutdown() {
-        tracing::warn!(error = %Report(&error), "cannot shut down self-telemetry");
-    }
+    end_telemetry(&running.shared.telemetry);
     tracing::info!("tracecore stopped");
 }
 
@@ -115,6 +113,12 @@ async fn end(base: &Base, deadline: Instant) {
     }
     base.emit(|| Event::ComponentStopped { id: base.id.clone(), role: base.role() });
     tracing::debug!(component = %base.id, role = %base.role(), "component stopped");
+}
+
+fn end_telemetry(telemetry: &SelfTelemetry) {
+    if let Err(error) = telemetry.shutdown() {
+        tracing::warn!(error = %Report(&error), "cannot shut down self-telemetry");
+    }
 }
 
 /// Waits for all tasks until the deadline. Whether all have ended.
