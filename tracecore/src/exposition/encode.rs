@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt::{self, Display, Write};
 use std::ops::Range;
 
+use super::labels::LabelWriter;
 use super::{Bucket, Family, Format, Histogram, Labels, Number, Series, Summary};
 
 /// Magnitudes that are written without an exponent: readers parse either, people count no zeros.
@@ -108,19 +109,11 @@ impl<'o> Encoder<'o> {
     }
 
     /// Takes the labels of the next series; `false`, and the series counts as left out, where they are invalid.
-    fn begin(&mut self, labels: &dyn Labels, reserved: Option<&str>) -> bool {
+    fn begin(&mut self, labels: &dyn Labels, adds: Option<&str>) -> bool {
         self.labels.clear();
-        let mut valid = true;
-        labels.visit(&mut |name, value| {
-            valid &= is_label_name(name) && reserved != Some(name);
-            if !self.labels.is_empty() {
-                self.labels.push(',');
-            }
-            self.labels.push_str(name);
-            self.labels.push_str("=\"");
-            escape(&mut self.labels, value, true);
-            self.labels.push('"');
-        });
+        let mut writer = LabelWriter::new(&mut self.labels);
+        labels.write(&mut writer);
+        let valid = writer.names().allow(adds);
         if !valid {
             self.omitted += 1;
         }
@@ -140,7 +133,9 @@ impl<'o> Encoder<'o> {
             self.line(name, "_bucket", Some(("le", bucket.upper_bound)), bucket.cumulative_count, timestamp_ms);
         }
         self.line(name, "_bucket", Some(("le", f64::INFINITY)), histogram.count, timestamp_ms);
-        self.line(name, "_sum", None, Number::Float(histogram.sum), timestamp_ms);
+        if let Some(sum) = histogram.sum {
+            self.line(name, "_sum", None, Number::Float(sum), timestamp_ms);
+        }
         self.line(name, "_count", None, histogram.count, timestamp_ms);
     }
 
@@ -270,7 +265,7 @@ fn put(out: &mut String, text: fmt::Arguments<'_>) {
 
 /// Writes text with its backslashes and line ends escaped, and its quotes too where the text stands in quotes
 /// (labels) or the format wants it (OpenMetrics help).
-fn escape(out: &mut String, text: &str, quotes: bool) {
+pub(super) fn escape(out: &mut String, text: &str, quotes: bool) {
     let mut rest = text;
     while let Some(at) = rest.find(|c| matches!(c, '\\' | '\n') || (quotes && c == '"')) {
         let (plain, special) = rest.split_at(at);
@@ -303,12 +298,7 @@ fn is_metric_name(name: &str) -> bool {
     is_name(name, |byte| byte == b':')
 }
 
-/// `[a-zA-Z_][a-zA-Z0-9_]*`, without `__name__`, which is the name of the metric.
-fn is_label_name(name: &str) -> bool {
-    name != "__name__" && is_name(name, |_| false)
-}
-
-fn is_name(name: &str, also: impl Fn(u8) -> bool) -> bool {
+pub(super) fn is_name(name: &str, also: impl Fn(u8) -> bool) -> bool {
     !name.starts_with(|c: char| c.is_ascii_digit())
         && !name.is_empty()
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || also(byte))

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use prometheus::proto::{self, MetricFamily, MetricType};
 
-use super::{Bucket, Family, Histogram, Labels, Number, Sample, Series, Summary};
+use super::{Bucket, Family, Histogram, LabelWriter, Labels, Number, Sample, Series, Summary};
 
 /// The family that says which target this is. The registry knows no info type and calls it a gauge.
 const TARGET_INFO: &str = "target_info";
@@ -36,9 +36,9 @@ fn samples<'a, V>(metrics: &'a [proto::Metric], value: impl Fn(&'a proto::Metric
 }
 
 impl Labels for proto::Metric {
-    fn visit(&self, visit: &mut dyn FnMut(&str, &str)) {
+    fn write(&self, writer: &mut LabelWriter<'_>) {
         for label in self.get_label() {
-            visit(label.name(), label.value());
+            writer.label(label.name(), label.value());
         }
     }
 }
@@ -52,7 +52,11 @@ fn histogram(histogram: &proto::Histogram) -> Histogram<'static> {
     let buckets = histogram.get_bucket().iter();
     let buckets =
         buckets.map(|b| Bucket { upper_bound: b.upper_bound(), cumulative_count: b.cumulative_count() }).collect();
-    Histogram { buckets: Cow::Owned(buckets), sum: histogram.get_sample_sum(), count: histogram.get_sample_count() }
+    Histogram {
+        buckets: Cow::Owned(buckets),
+        sum: Some(histogram.get_sample_sum()),
+        count: histogram.get_sample_count(),
+    }
 }
 
 fn summary(summary: &proto::Summary) -> Summary<'static> {

@@ -12,6 +12,7 @@
 
 mod encode;
 mod from_prometheus;
+mod labels;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ use std::borrow::Cow;
 
 pub use encode::Encoder;
 pub use from_prometheus::from_prometheus;
+pub use labels::{LabelWriter, Labels, PreparedLabels};
 
 use crate::net::media::Accepted;
 
@@ -107,33 +109,6 @@ impl<'a, V> Sample<'a, V> {
     }
 }
 
-/// The labels of a series, in whatever form their owner keeps them.
-pub trait Labels: std::fmt::Debug {
-    /// Gives each name and value to `visit`, in the order in which they are to be written.
-    fn visit(&self, visit: &mut dyn FnMut(&str, &str));
-}
-
-impl<K: AsRef<str> + std::fmt::Debug, V: AsRef<str> + std::fmt::Debug> Labels for Vec<(K, V)> {
-    fn visit(&self, visit: &mut dyn FnMut(&str, &str)) {
-        for (name, value) in self {
-            visit(name.as_ref(), value.as_ref());
-        }
-    }
-}
-
-impl<K: AsRef<str> + std::fmt::Debug, V: AsRef<str> + std::fmt::Debug, const N: usize> Labels for [(K, V); N] {
-    fn visit(&self, visit: &mut dyn FnMut(&str, &str)) {
-        for (name, value) in self {
-            visit(name.as_ref(), value.as_ref());
-        }
-    }
-}
-
-/// No labels.
-impl Labels for () {
-    fn visit(&self, _: &mut dyn FnMut(&str, &str)) {}
-}
-
 /// A value. Integers keep their digits beyond the 2^53 that a float can count to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Number {
@@ -148,8 +123,8 @@ pub enum Number {
 pub struct Histogram<'a> {
     /// In strictly ascending order of bounds. The bucket up to +Inf may be left out.
     pub buckets: Cow<'a, [Bucket]>,
-    /// The sum of all observations.
-    pub sum: f64,
+    /// The sum of all observations; `None`, as where some are negative, leaves its line out.
+    pub sum: Option<f64>,
     /// The number of all observations; the bucket up to +Inf has this count.
     pub count: u64,
 }

@@ -67,7 +67,7 @@ h_count{method="get"} 4
         if infinity_is_given {
             buckets.push(bucket(f64::INFINITY, 4));
         }
-        let histogram = Histogram { buckets: Cow::Borrowed(&buckets), sum: 99.5, count: 4 };
+        let histogram = Histogram { buckets: Cow::Borrowed(&buckets), sum: Some(99.5), count: 4 };
         let series = Series::Histogram(vec![Sample::new(&METHOD, histogram)]);
         assert_encodes(&[family("h", series)], text, &open_metrics);
     }
@@ -163,7 +163,7 @@ fn bounds_are_canonical() {
     ];
     for (upper_bound, expected) in cases {
         let buckets = [Bucket { upper_bound, cumulative_count: 0 }];
-        let histogram = Histogram { buckets: Cow::Borrowed(&buckets), sum: 0.0, count: 0 };
+        let histogram = Histogram { buckets: Cow::Borrowed(&buckets), sum: Some(0.0), count: 0 };
         let series = Series::Histogram(vec![Sample::new(&(), histogram)]);
         let (out, _) = encode(&[family("h", series)], Format::OpenMetrics);
         assert!(out.contains(&format!("h_bucket{{le=\"{expected}\"}} 0\n")), "{expected} is not in {out}");
@@ -214,6 +214,35 @@ fn what_could_not_be_read_back_is_left_out_and_counted() {
 }
 
 #[test]
+fn prepared_labels_are_written_as_the_labels_themselves_are() {
+    let labels = vec![("a", "plain"), ("b", "a \\ and\na \"quote\"")];
+    let prepared = PreparedLabels::new(&labels).unwrap();
+    let one =
+        |labels| encode(&[family("g", Series::Gauge(vec![Sample::new(labels, Number::Integer(1))]))], Format::Text);
+    assert_eq!(one(&prepared), one(&labels));
+    assert_eq!(one(&PreparedLabels::new(&()).unwrap()), one(&()));
+    assert_eq!(PreparedLabels::new(&[("a-b", "")]), None);
+}
+
+#[test]
+fn prepared_labels_suit_only_the_types_that_do_not_add_the_same() {
+    for (label, histogram, summary) in [("x", true, true), ("le", false, true), ("quantile", true, false)] {
+        let prepared = PreparedLabels::new(&[(label, "1")]).unwrap();
+        assert_eq!((prepared.suit_histogram(), prepared.suit_summary()), (histogram, summary), "{label}");
+        let value = Histogram { buckets: Cow::Borrowed(&[]), sum: Some(1.0), count: 1 };
+        let series = Series::Histogram(vec![Sample::new(&prepared, value)]);
+        assert_eq!(encode(&[family("h", series)], Format::Text).1, usize::from(!histogram), "{label}");
+    }
+}
+
+#[test]
+fn a_histogram_without_a_sum_has_no_line_for_it() {
+    let value = Histogram { buckets: Cow::Borrowed(&[]), sum: None, count: 1 };
+    let expected = "# HELP h Help.\n# TYPE h histogram\nh_bucket{le=\"+Inf\"} 1\nh_count 1\n";
+    assert_encodes(&[family("h", Series::Histogram(vec![Sample::new(&(), value)]))], expected, expected);
+}
+
+#[test]
 fn names_that_only_open_metrics_confuses_are_one_family_there() {
     let gauge = Series::Gauge(vec![Sample::new(&(), Number::Integer(1))]);
     let counter = Series::Counter(vec![Sample::new(&(), Number::Integer(1))]);
@@ -226,7 +255,7 @@ fn names_that_only_open_metrics_confuses_are_one_family_there() {
 fn a_histogram_that_is_none_is_left_out() {
     let omitted = |bounds: &[(f64, u64)], labels: &dyn Labels| {
         let buckets = bounds.iter().map(|&(upper_bound, cumulative_count)| Bucket { upper_bound, cumulative_count });
-        let histogram = Histogram { buckets: buckets.collect(), sum: 1.0, count: 5 };
+        let histogram = Histogram { buckets: buckets.collect(), sum: Some(1.0), count: 5 };
         encode(&[family("h", Series::Histogram(vec![Sample::new(labels, histogram)]))], Format::Text).1
     };
     assert_eq!(omitted(&[(1.0, 1), (2.0, 5)], &()), 0);
@@ -446,7 +475,7 @@ proptest! {
                 _ => {
                     let bucket = |&(upper_bound, cumulative_count): &(f64, u64)| Bucket { upper_bound, cumulative_count };
                     let buckets = bounds.iter().map(bucket).collect();
-                    Series::Histogram(vec![Sample::new(&labels, Histogram { buckets, sum: 1.0, count: 5 })])
+                    Series::Histogram(vec![Sample::new(&labels, Histogram { buckets, sum: Some(1.0), count: 5 })])
                 }
             })).collect();
             let (text, omitted) = encode(&families, format);

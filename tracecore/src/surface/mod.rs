@@ -23,7 +23,7 @@ use tracing::{error_span, info};
 pub use health::{Health, State};
 
 use crate::exposition::Format;
-use crate::net::{self, Accept, BindError, Bound, Exit, Limits, Server};
+use crate::net::{self, Accept, BindError, Bound, Exit, HttpService, Limits, Server};
 use crate::time::Instant;
 
 /// How long the surface may take to shut down. The whole process has a second from here to its end; the rest is for
@@ -54,6 +54,11 @@ impl Default for Paths {
 pub trait Gather: Send + Sync + 'static {
     /// Appends the exposition of this moment to `out`.
     fn gather(&self, format: Format, out: &mut String);
+
+    /// Whether a scraper that asks for OpenMetrics gets it; it gets text otherwise.
+    fn open_metrics(&self) -> bool {
+        true
+    }
 }
 
 impl<F: Fn(Format, &mut String) + Send + Sync + 'static> Gather for F {
@@ -73,6 +78,12 @@ pub trait Observer: net::Observer {
 
 /// Counts nothing.
 impl Observer for () {}
+
+/// Metrics alone, on `path`, as a service for [`net::Server`]: what an exporter serves that is scraped on a listener
+/// of its own. It answers as the surface's `/metrics` does, limit included.
+pub fn metrics_service(path: &str, gather: Arc<dyn Gather>, observer: Arc<dyn Observer>) -> impl HttpService + use<> {
+    routes::metrics_only(path.to_owned(), gather, observer)
+}
 
 /// A surface that has its port. Clients can connect and wait.
 #[derive(Debug)]

@@ -40,15 +40,28 @@ pub(super) fn service(
     gather: Arc<dyn Gather>,
     observer: Arc<dyn Observer>,
 ) -> impl HttpService {
-    let scrapes = Arc::new(Scrapes { gather, observer, limiter: limiter() });
     let healthz = health.clone();
-    let routes = endpoint(paths.metrics, move |headers| scrapes.respond(headers))
+    let routes = metrics(paths.metrics, gather, observer)
         .or(endpoint(paths.healthz, move |headers| healthz.healthz().respond(headers)))
         .unify()
         .or(endpoint(paths.readyz, move |headers| health.readyz().respond(headers)))
         .unify()
         .recover(refuse);
     warp::service(routes)
+}
+
+/// The endpoint of metrics alone, as a service.
+pub(super) fn metrics_only(path: String, gather: Arc<dyn Gather>, observer: Arc<dyn Observer>) -> impl HttpService {
+    warp::service(metrics(path, gather, observer).recover(refuse))
+}
+
+fn metrics(
+    path: String,
+    gather: Arc<dyn Gather>,
+    observer: Arc<dyn Observer>,
+) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone + Send + Sync + 'static {
+    let scrapes = Arc::new(Scrapes { gather, observer, limiter: limiter() });
+    endpoint(path, move |headers| scrapes.respond(headers))
 }
 
 /// `GET` and `HEAD` on exactly `path`. For `HEAD` the server leaves the body out and keeps its length.
@@ -99,7 +112,7 @@ impl Scrapes {
             self.observer.scrape_limited();
             return too_many(not_until.wait_time_from(Monotonic.now()));
         }
-        let format = Format::negotiate(&accept(headers));
+        let format = if self.gather.open_metrics() { Format::negotiate(&accept(headers)) } else { Format::Text };
         let mut body = String::new();
         // Counted here, answered by the server as for any handler.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.gather.gather(format, &mut body))) {

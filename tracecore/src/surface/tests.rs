@@ -269,3 +269,25 @@ async fn logs_say_which_server_they_are_about() {
     let panic = logs.text().lines().find(|line| line.contains("request handler panicked")).map(str::to_owned);
     assert!(panic.is_some_and(|line| line.contains(&span)), "{}", logs.text());
 }
+
+#[tokio::test]
+async fn metrics_can_stand_alone_and_stay_text() {
+    struct TextOnly(OneGauge);
+    impl Gather for TextOnly {
+        fn gather(&self, format: Format, out: &mut String) {
+            self.0.gather(format, out);
+        }
+
+        fn open_metrics(&self) -> bool {
+            false
+        }
+    }
+    let listener = Bound::bind("127.0.0.1:0").await.unwrap();
+    let service = metrics_service("/metrics", Arc::new(TextOnly(OneGauge::default())), Arc::new(()));
+    let server = Server::start(listener, service, Limits::default(), Arc::new(()));
+    let mut client = Client::connect(server.local_addr()).await;
+    let scrape = client.request("GET", "/metrics", "accept: application/openmetrics-text\r\n").await;
+    assert_eq!((scrape.status, scrape.header("content-type")), (200, Some(Format::Text.content_type())));
+    assert_eq!(client.get("/healthz").await.status, 404);
+    assert_eq!(client.request("POST", "/metrics", "").await.status, 405);
+}
