@@ -1,3 +1,4 @@
 //! What sends batches out.
 
+mod prometheus;
 mod stdout;
