@@ -4,6 +4,7 @@ use components as _;
 
 mod expand;
 mod generated;
+mod prometheus_exporter;
 mod queue;
 mod registry;
 mod shutdown;

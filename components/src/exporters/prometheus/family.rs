@@ -171,9 +171,8 @@ impl Family {
     pub(super) fn sweep(&mut self, now: Instant, expiration: Duration) {
         let before = self.free.len();
         for (slot, place) in self.series.iter_mut().enumerate() {
-            let is_over = |series: &Series| {
-                series.value.is_none() || now.saturating_duration_since(series.updated) >= expiration
-            };
+            let is_over =
+                |series: &Series| series.value.is_none() || now.saturating_duration_since(series.updated) >= expiration;
             if place.take_if(|series| is_over(series)).is_some() {
                 self.free.push(slot);
             }

@@ -119,11 +119,11 @@ fn kind(metric: &MetricRef<'_>, data: &DataRef<'_>) -> (Kind, Suffix) {
     let was_unknown = || metric.metadata().get(PROMETHEUS_TYPE).and_then(|was| was.as_str()) == Some("unknown");
     match data {
         DataRef::Sum { is_monotonic: true, .. } => (Kind::Counter, Suffix::Total),
-        DataRef::Gauge { .. } | DataRef::Sum { .. } if was_unknown() => (Kind::Unknown, Suffix::None),
+        DataRef::Gauge { .. } | DataRef::Sum { .. } if was_unknown() => (Kind::Unknown, Suffix::Plain),
         DataRef::Gauge { .. } => (Kind::Gauge, Suffix::Ratio),
-        DataRef::Sum { .. } => (Kind::Gauge, Suffix::None),
-        DataRef::Histogram { .. } | DataRef::ExponentialHistogram { .. } => (Kind::Histogram, Suffix::None),
-        DataRef::Summary { .. } => (Kind::Summary, Suffix::None),
+        DataRef::Sum { .. } => (Kind::Gauge, Suffix::Plain),
+        DataRef::Histogram { .. } | DataRef::ExponentialHistogram { .. } => (Kind::Histogram, Suffix::Plain),
+        DataRef::Summary { .. } => (Kind::Summary, Suffix::Plain),
     }
 }
 

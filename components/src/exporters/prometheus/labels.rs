@@ -126,7 +126,8 @@ fn target(resource: &ResourceRef<'_>, identity: &LabelSet) -> Option<Target> {
     let mut labels = identity.clone();
     labels.extend(resource.attributes().filter(|a| !IDENTIFYING.contains(&a.key)));
     let says_more = labels.0.len() > identity.0.len();
-    (says_more && !identity.0.is_empty()).then(|| Target { identity: identity.clone().prepare(), labels: labels.prepare() })
+    (says_more && !identity.0.is_empty())
+        .then(|| Target { identity: identity.clone().prepare(), labels: labels.prepare() })
 }
 
 /// Labels in the making.

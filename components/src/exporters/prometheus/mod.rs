@@ -166,7 +166,9 @@ enum Temporality {
 #[derive(Debug, thiserror::Error, Classify)]
 enum Error {
     /// A label that Prometheus would not read, or that a histogram or a summary adds itself.
-    #[error("const_labels: a label cannot be named `{0}`: use letters, digits and `_`, and neither `le` nor `quantile`")]
+    #[error(
+        "const_labels: a label cannot be named `{0}`: use letters, digits and `_`, and neither `le` nor `quantile`"
+    )]
     #[kind(Init)]
     Label(String),
     /// The port is taken, or the address is not one of this machine.

@@ -73,7 +73,7 @@ pub(super) enum Suffix {
     /// A value that stands for itself.
     Ratio,
     /// Anything else.
-    None,
+    Plain,
 }
 
 /// A metric's name in Prometheus.
@@ -191,64 +191,64 @@ mod tests {
 
     #[test]
     fn a_name_ends_in_its_unit_and_its_type() {
-        use Suffix::{None, Ratio, Total};
+        use Suffix::{Plain, Ratio, Total};
         let cases = [
             ("system.cpu.time", "s", Total, "system_cpu_time_seconds_total"),
-            ("system.memory.usage", "By", None, "system_memory_usage_bytes"),
+            ("system.memory.usage", "By", Plain, "system_memory_usage_bytes"),
             ("system.cpu.utilization", "1", Ratio, "system_cpu_utilization_ratio"),
             ("system.network.packets", "{packet}", Total, "system_network_packets_total"),
-            ("http.server.request.duration", "s", None, "http_server_request_duration_seconds"),
+            ("http.server.request.duration", "s", Plain, "http_server_request_duration_seconds"),
             ("clock.ticks", "{tick}", Total, "clock_ticks_total"),
-            ("queue.length", "", None, "queue_length"),
+            ("queue.length", "", Plain, "queue_length"),
             ("fan.speed", "{revolution}/min", Ratio, "fan_speed_per_minute"),
             ("request.rate", "1/s", Ratio, "request_rate_per_second"),
             ("disk.throughput", "By/s", Ratio, "disk_throughput_bytes_per_second"),
             ("moved", "By{transferred}", Total, "moved_bytes_total"),
-            ("moved", "By/{frame}", None, "moved_bytes"),
+            ("moved", "By/{frame}", Plain, "moved_bytes"),
             ("hw.temperature", "Cel", Ratio, "hw_temperature_celsius"),
             ("fill", "%", Ratio, "fill_percent"),
-            ("memory", "TiBy", None, "memory_tebibytes"),
+            ("memory", "TiBy", Plain, "memory_tebibytes"),
             ("items", "1", Total, "items_total"),
-            ("items", "1", None, "items"),
-            ("odd", "furlong/fortnight", None, "odd_furlong_per_fortnight"),
-            ("odd", "10*3.m", None, "odd_10_3_m"),
+            ("items", "1", Plain, "items"),
+            ("odd", "furlong/fortnight", Plain, "odd_furlong_per_fortnight"),
+            ("odd", "10*3.m", Plain, "odd_10_3_m"),
         ];
-        assert_named(&Naming::new(Option::None, true), &cases);
+        assert_named(&Naming::new(None, true), &cases);
     }
 
     #[test]
     fn what_a_name_says_already_is_not_said_twice() {
-        use Suffix::{None, Ratio, Total};
+        use Suffix::{Plain, Ratio, Total};
         let cases = [
             ("requests_total", "", Total, "requests_total"),
             ("cpu.seconds.total", "s", Total, "cpu_seconds_total"),
             ("cpu.total.seconds", "s", Total, "cpu_total_seconds_total"),
-            ("latency_seconds", "s", None, "latency_seconds"),
-            ("seconds.max", "s", None, "seconds_max_seconds"),
+            ("latency_seconds", "s", Plain, "latency_seconds"),
+            ("seconds.max", "s", Plain, "seconds_max_seconds"),
             ("hit_ratio", "1", Ratio, "hit_ratio"),
             ("read_bytes", "By/s", Ratio, "read_bytes_per_second"),
             ("read_bytes_per_second", "By/s", Ratio, "read_bytes_per_second"),
             ("total", "", Total, "total"),
             ("grand.total", "", Ratio, "grand_total"),
         ];
-        assert_named(&Naming::new(Option::None, true), &cases);
+        assert_named(&Naming::new(None, true), &cases);
     }
 
     #[test]
     fn a_name_has_only_the_characters_that_prometheus_knows() {
-        use Suffix::None;
+        use Suffix::Plain;
         let cases = [
-            ("a.b-c/d e", "", None, "a_b_c_d_e"),
-            ("a__b..c", "", None, "a_b_c"),
-            (".a.", "", None, "a"),
-            ("job:rate5m", "", None, "job:rate5m"),
-            ("2xx", "", None, "_2xx"),
-            ("größe", "", None, "gr_e"),
-            ("MiXed", "", None, "MiXed"),
+            ("a.b-c/d e", "", Plain, "a_b_c_d_e"),
+            ("a__b..c", "", Plain, "a_b_c"),
+            (".a.", "", Plain, "a"),
+            ("job:rate5m", "", Plain, "job:rate5m"),
+            ("2xx", "", Plain, "_2xx"),
+            ("größe", "", Plain, "gr_e"),
+            ("MiXed", "", Plain, "MiXed"),
         ];
-        assert_named(&Naming::new(Option::None, true), &cases);
+        assert_named(&Naming::new(None, true), &cases);
         for nothing in ["", "_", "...", "日本"] {
-            assert_eq!(Naming::new(Option::None, true).metric(nothing, "s", None), Option::None, "{nothing:?}");
+            assert_eq!(Naming::new(None, true).metric(nothing, "s", Plain), None, "{nothing:?}");
         }
     }
 
@@ -257,7 +257,7 @@ mod tests {
         let named = |naming: &Naming| naming.metric("2.a", "s", Suffix::Total).unwrap();
         let with = named(&Naming::new(Some("my-space"), true));
         assert_eq!(with, MetricName { name: "my_space_2_a_seconds_total".into(), unit: "seconds".into() });
-        let without = named(&Naming::new(Option::None, false));
+        let without = named(&Naming::new(None, false));
         assert_eq!(without, MetricName { name: "_2_a".into(), unit: String::new() });
         assert_eq!(named(&Naming::new(Some("."), false)).name, "_2_a");
     }

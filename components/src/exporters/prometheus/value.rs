@@ -160,7 +160,12 @@ impl Distribution {
             cumulative_count = cumulative_count.checked_add(count).ok_or(Invalid)?;
             self.push(upper_bound, cumulative_count)?;
         }
-        let beyond = counts.next().unwrap_or(0);
+        let beyond = match counts.next() {
+            Some(count) => count,
+            // Without any bucket, count and sum are all there is.
+            None if self.buckets.is_empty() => 0,
+            None => return Err(Invalid),
+        };
         let all = cumulative_count.checked_add(beyond).ok_or(Invalid)?;
         if counts.next().is_some() || all > self.count { Err(Invalid) } else { Ok(()) }
     }

@@ -1,0 +1,131 @@
+//! The `prometheus` exporter in a running service, asked over TCP as a scraper asks.
+
+use std::net::{SocketAddr, TcpListener};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tracecore::config::{self, Config, Source};
+use tracecore::error::Report;
+use tracecore::events::{Event, Events, Subscription};
+use tracecore::registry::Registry;
+use tracecore::runtime::{Running, Service};
+use tracecore::telemetry::{BuildInfo, Resource};
+
+/// The clock, shown on `endpoint` by an exporter with further settings, a line each.
+fn yaml(endpoint: SocketAddr, settings: &str) -> String {
+    let settings: String = settings.lines().map(|line| format!("\n    {line}")).collect();
+    format!(
+        "
+receivers:
+  clock:
+    interval: 10ms
+exporters:
+  prometheus:
+    endpoint: {endpoint}{settings}
+service:
+  pipelines:
+    metrics:
+      receivers: [clock]
+      exporters: [prometheus]
+"
+    )
+}
+
+fn build(yaml: String) -> (Service, Subscription) {
+    let loaded = config::load(&[Source::Yaml(yaml)], &[], &|_| None).unwrap();
+    let events = Events::default();
+    let heard = events.subscribe();
+    let build = BuildInfo::new("tracecore", "1.2.3", "");
+    let resource = Resource::detect(&build).with("host.name", "node-7").with("service.instance.id", "one");
+    let builder = Service::builder().events(events).build_info(build).resource(resource);
+    let config = Config::from_tree(loaded.root).unwrap();
+    (builder.build(config, &Registry::linked().unwrap()).unwrap(), heard)
+}
+
+/// A port that is free now: the exporter says which one it took only in its log.
+fn free_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// A service that has delivered a batch.
+async fn delivering(yaml: String) -> Running {
+    let (service, mut events) = build(yaml);
+    let running = service.start().await.unwrap();
+    events.wait_for(|event| matches!(event, Event::ExportSucceeded { .. })).await.unwrap();
+    running
+}
+
+/// The head and the body of an answer.
+async fn ask(address: SocketAddr, method: &str, path: &str, accept: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\naccept: {accept}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), body.to_owned())
+}
+
+#[tokio::test]
+async fn a_scraper_gets_what_the_pipeline_carries() {
+    let address = free_port();
+    let running = delivering(yaml(address, "namespace: test\nconst_labels: { rack: r1 }")).await;
+
+    let (head, body) = ask(address, "GET", "/metrics", "*/*").await;
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert!(head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{head}");
+    let target = r#"target_info{host_name="node-7",instance="one",job="tracecore",service_version="1.2.3"} 1"#;
+    assert!(body.contains(target), "{body}");
+    let ticks = body.lines().find(|line| line.starts_with("test_clock_ticks_total{")).expect("the ticks");
+    let labels = r#"{instance="one",job="tracecore",otel_scope_name="clock",otel_scope_version="1.2.3",rack="r1"}"#;
+    assert!(ticks.contains(labels), "{ticks}");
+
+    let (head, body) = ask(address, "GET", "/metrics", "application/openmetrics-text").await;
+    assert!(head.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"), "{head}");
+    assert!(body.contains("# TYPE test_clock_ticks counter\n") && body.ends_with("# EOF\n"), "{body}");
+
+    let (head, body) = ask(address, "HEAD", "/metrics", "*/*").await;
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && body.is_empty(), "{head}");
+    assert!(ask(address, "GET", "/", "*/*").await.0.starts_with("HTTP/1.1 404 "));
+    assert!(ask(address, "POST", "/metrics", "*/*").await.0.starts_with("HTTP/1.1 405 "));
+
+    running.stop().await;
+    TcpListener::bind(address).expect("the port is free again");
+}
+
+#[tokio::test]
+async fn without_suffixes_there_is_only_text() {
+    let address = free_port();
+    let running = delivering(yaml(address, "add_metric_suffixes: false")).await;
+    let (head, body) = ask(address, "GET", "/metrics", "application/openmetrics-text").await;
+    assert!(head.contains("content-type: text/plain"), "{head}");
+    assert!(body.contains("# TYPE clock_ticks counter\nclock_ticks{"), "{body}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_taken_port_is_an_error_of_the_start_that_names_the_setting() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (service, _) = build(yaml(taken.local_addr().unwrap(), ""));
+    let error = service.start().await.err().expect("it does not start");
+    let text = Report(&error).to_string();
+    assert!(text.contains("(exporters.prometheus.endpoint)") && text.contains("address already in use"), "{text}");
+}
+
+#[tokio::test]
+async fn what_finds_no_room_is_counted() {
+    // The target has the one place.
+    let running = delivering(yaml(free_port(), "max_series: 1")).await;
+    let families = running.telemetry().gather();
+    let value = |family: &str, label: &str| {
+        let family = families.iter().find(|known| known.name() == family).expect("the family");
+        let mut series = family.get_metric().iter();
+        let series = series.find(|series| series.get_label().iter().any(|l| l.value() == label)).expect("the series");
+        series.get_counter().get_value() + series.get_gauge().get_value()
+    };
+    let overflow = value("tracecore_prometheus_refused_points_total", "overflow");
+    assert!(overflow >= 1.0);
+    assert_eq!(value("tracecore_exporter_dropped_total", "rejected"), overflow);
+    assert_eq!(value("tracecore_prometheus_series", "prometheus"), 1.0);
+    running.stop().await;
+}
