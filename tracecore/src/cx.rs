@@ -27,6 +27,9 @@ use crate::signal::{Batch, Signal};
 use crate::telemetry::{DropReason, ExporterTelemetry, ProcessorTelemetry, ReceiverTelemetry, SelfTelemetry};
 use crate::time::{Clock, Instant, unix_nanos};
 
+/// How often an exporter's rejections are logged.
+const REJECTION_LOG_INTERVAL: Duration = Duration::from_secs(60);
+
 /// What the components of one service share.
 #[derive(Clone)]
 pub(crate) struct Shared {
@@ -78,6 +81,8 @@ pub(crate) struct Life {
     /// Ends the tasks of the present incarnation; the next one has its own.
     incarnation: Mutex<CancellationToken>,
     degraded: Mutex<Degraded>,
+    /// When a rejection was last logged.
+    told_of_rejection: Mutex<Option<Instant>>,
     /// Sockets by address: they survive a restart, so that no client sees the port closed.
     sockets: Mutex<HashMap<String, Arc<Bound>>>,
 }
@@ -108,6 +113,7 @@ impl Base {
             shutdown: CancellationToken::new(),
             incarnation: Mutex::new(abort.child_token()),
             degraded: Mutex::default(),
+            told_of_rejection: Mutex::default(),
             abort,
             tasks: TaskTracker::new(),
             sockets: Mutex::default(),
@@ -150,6 +156,17 @@ impl Base {
             // Under the lock: of two changes the later one is shown.
             telemetry.set_degraded(degraded.failing || degraded.reported);
         }
+    }
+
+    /// Whether it is time to log a rejection again. Each is counted; the log would have one per batch.
+    fn tells_of_rejection(&self) -> bool {
+        let now = Instant::now();
+        let mut told = self.told_of_rejection.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = told.is_none_or(|last| now.duration_since(last) >= REJECTION_LOG_INTERVAL);
+        if due {
+            *told = Some(now);
+        }
+        due
     }
 
     /// Ends the tasks that the incarnation has spawned: they were its own, and the next one spawns anew.
@@ -366,7 +383,9 @@ impl<C: Exporter> Cx<C> {
         }
         let dropped = DropReason::Rejected.as_str();
         self.base.emit(|| Event::ItemsDropped { id: self.base.id.clone(), items, reason: dropped });
-        tracing::warn!(component = %self.base.id, items, reason, "the backend rejected a part of a batch");
+        if self.base.tells_of_rejection() {
+            tracing::warn!(component = %self.base.id, items, reason, "a part of a batch was rejected");
+        }
     }
 }
 
