@@ -16,6 +16,7 @@ use crate::component::Role;
 use crate::config::{ComponentId, Config, ConfigErrors};
 use crate::cx::{Base, Drain, Own, Shared};
 use crate::emit::{Branch, Emitter, Exit, Route};
+use crate::error::ErrorKind;
 use crate::events::{Event, Events};
 use crate::exposition::{self, from_prometheus};
 use crate::graph::{Graph, Plan, PlannedExporter, PlannedPipeline};
@@ -377,6 +378,12 @@ impl Running {
     ) -> Pending {
         let id = planned.unit.id.clone();
         let telemetry = self.shared.telemetry.receiver(id.as_str(), planned.unit.entry.kinds);
+        let mut measures = false;
+        (planned.unit.entry.data)(&mut |_| measures = true);
+        if measures {
+            // The runtime counts this kind when a label of the receiver's data reaches its cap.
+            self.shared.telemetry.receiver(id.as_str(), &[ErrorKind::Cardinality]);
+        }
         let emitter = Emitter::new(id.clone(), telemetry.clone(), self.shared.events.clone());
         emitter.connect(route);
         let base = Base::new(id, self.shared.clone(), Own::Receiver { telemetry, emitter });
