@@ -2,12 +2,17 @@
 
 use components as _;
 
+mod allocation;
+mod delivery;
+mod encode;
 mod expand;
 mod generated;
+mod pipelines;
 mod prometheus_exporter;
 mod queue;
 mod registry;
 mod shutdown;
 mod start;
 mod supervision;
+mod telemetry;
 mod ui;

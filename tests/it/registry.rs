@@ -20,14 +20,14 @@ fn files() -> BTreeSet<String> {
             let folder = role.section();
             // There may be no component of a role.
             let entries = std::fs::read_dir(root.join(folder)).into_iter().flatten();
-            entries.map(move |entry| format!("{folder}/{}", stem(&entry.unwrap().path())))
+            entries.map(move |entry| format!("{folder}/{}", stem(&entry.expect("a folder that is there").path())))
         })
         .filter(|path| !path.ends_with("/mod"))
         .collect()
 }
 
 fn stem(path: &Path) -> &str {
-    path.file_stem().and_then(|stem| stem.to_str()).unwrap()
+    path.file_stem().and_then(|stem| stem.to_str()).expect("a file with a name")
 }
 
 /// Where the components of the crate `components` are declared, in the same form.

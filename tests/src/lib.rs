@@ -14,7 +14,7 @@ mod sink;
 mod source;
 
 pub use filter::{Background, Filter, FilterError};
-pub use meter::{Data, Device, Direction, Health, Lane, Meter, Phase};
+pub use meter::{Data, Device, Direction, Health, Lane, Meter, Mode, Phase};
 pub use payload::{Points, logs, metrics, name_of, points, spans};
 pub use rig::{Rig, build, build_error, config, pipeline, sample, scrape, within_ceiling};
 pub use script::Start;

@@ -71,10 +71,10 @@ pub struct Data {
 /// Its own health.
 #[derive(MetricSet)]
 pub struct Health {
-    /// Ticks by phase.
+    /// Ticks by mode.
     #[unit("{tick}")]
-    #[name("test_meter.phases_total")]
-    pub phases: health::Counter<Phase>,
+    #[name("test_meter.ticks_total")]
+    pub ticks: health::Counter<Mode>,
 }
 
 /// A device, known only at run time.
@@ -88,6 +88,16 @@ pub struct Device(pub Name);
 #[key("test.lane")]
 #[max(2)]
 pub struct Lane(pub Name);
+
+/// How it works. A label of its own: one of `/metrics` has no dot in its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Label)]
+#[key("mode")]
+pub enum Mode {
+    /// As it should.
+    Normal,
+    /// Less than it should.
+    Safe,
+}
 
 /// Which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Label)]
@@ -140,7 +150,10 @@ impl Meter {
     /// Measures this, then sends everything that it has measured.
     pub async fn measure(&self, measure: impl FnOnce(&mut Data, &Health) + Send + 'static) -> Verdict {
         let (reply, verdict) = oneshot::channel();
-        self.script.measures.send((Box::new(measure), reply)).ok().expect("the script holds the other end");
+        self.script
+            .measures
+            .send((Box::new(measure), reply))
+            .unwrap_or_else(|_| unreachable!("the script holds the other end"));
         within_ceiling(verdict).await.expect("the meter lives until the verdict")
     }
 }

@@ -15,7 +15,7 @@ pub fn metrics(name: &str, items: usize) -> Batch {
     let metrics = vec![Metric { name: name.to_owned(), data, ..Default::default() }];
     let scope_metrics = vec![ScopeMetrics { metrics, ..Default::default() }];
     let resource_metrics = vec![ResourceMetrics { scope_metrics, ..Default::default() }];
-    valid(Decoded::Metrics(MetricsData { resource_metrics }))
+    valid(&Decoded::Metrics(MetricsData { resource_metrics }))
 }
 
 /// This many spans of this name.
@@ -23,7 +23,7 @@ pub fn spans(name: &str, items: usize) -> Batch {
     let spans = vec![Span { name: name.to_owned(), ..Default::default() }; items];
     let scope_spans = vec![ScopeSpans { spans, ..Default::default() }];
     let resource_spans = vec![ResourceSpans { scope_spans, ..Default::default() }];
-    valid(Decoded::Traces(TracesData { resource_spans }))
+    valid(&Decoded::Traces(TracesData { resource_spans }))
 }
 
 /// This many log records of this event.
@@ -31,11 +31,11 @@ pub fn logs(name: &str, items: usize) -> Batch {
     let log_records = vec![LogRecord { event_name: name.to_owned(), ..Default::default() }; items];
     let scope_logs = vec![ScopeLogs { log_records, ..Default::default() }];
     let resource_logs = vec![ResourceLogs { scope_logs, ..Default::default() }];
-    valid(Decoded::Logs(LogsData { resource_logs }))
+    valid(&Decoded::Logs(LogsData { resource_logs }))
 }
 
-fn valid(decoded: Decoded) -> Batch {
-    Batch::from_decoded(&decoded).expect("it has neither ids nor depth")
+fn valid(decoded: &Decoded) -> Batch {
+    Batch::from_decoded(decoded).expect("it has neither ids nor depth")
 }
 
 /// The name of the first metric of a batch.

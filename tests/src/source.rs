@@ -152,7 +152,7 @@ impl Receiver for TestSource {
                 }
                 Command::Linger(held) => cx.spawn(async move {
                     let _held = held;
-                    pending().await
+                    pending::<()>().await;
                 }),
                 Command::Degraded(degraded) => cx.set_degraded(degraded),
                 Command::Panic => panic!("told to panic"),
