@@ -173,7 +173,7 @@ async fn a_removed_series_frees_its_slot() {
                 data.io.add(1, (device(name), Direction::Read));
                 data.io.add(1, (device(name), Direction::Write));
             }
-            data.io.remove((device("b"), Direction::Read));
+            data.io.remove(&(device("b"), Direction::Read));
             // The slot of `b` is still needed for the other direction.
             data.io.add(1, (device("d"), Direction::Read));
         })
@@ -181,9 +181,9 @@ async fn a_removed_series_frees_its_slot() {
     assert_eq!(bench.cardinality_errors(), 1.0);
     let batch = bench
         .measure(|data| {
-            data.io.remove((device("b"), Direction::Write));
+            data.io.remove(&(device("b"), Direction::Write));
             data.io.add(8, (device("d"), Direction::Read));
-            data.io.remove((device("never there"), Direction::Read));
+            data.io.remove(&(device("never there"), Direction::Read));
         })
         .await;
     assert_eq!(bench.cardinality_errors(), 1.0);

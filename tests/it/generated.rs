@@ -1,7 +1,7 @@
 //! Generated files are as the program would write them. `cargo xtask gen` rewrites them (it sets `UPDATE=1`).
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use tracecore::registry::Registry;
@@ -12,8 +12,12 @@ fn committed() -> BTreeMap<String, String> {
     let paths = files.map(|file| file.expect("a readable folder").path());
     paths
         .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
-        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read_to_string(&path).unwrap()))
+        .map(|path| (name_of(&path), fs::read_to_string(&path).expect("a readable schema")))
         .collect()
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().expect("a file has a name").to_string_lossy().into_owned()
 }
 
 fn folder() -> PathBuf {

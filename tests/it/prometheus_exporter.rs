@@ -1,5 +1,7 @@
 //! The `prometheus` exporter in a running service, asked over TCP as a scraper asks.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test panic where the test cannot go on")]
+
 use std::net::{SocketAddr, TcpListener};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -32,13 +34,13 @@ service:
 }
 
 fn build(yaml: String) -> (Service, Subscription) {
-    let loaded = config::load(&[Source::Yaml(yaml)], &[], &|_| None).unwrap();
+    let loaded = config::load(&[Source::Yaml(yaml)], &[], &|_| None).expect("valid YAML");
     let events = Events::default();
     let heard = events.subscribe();
     let build = BuildInfo::new("tracecore", "1.2.3", "");
     let resource = Resource::detect(&build).with("host.name", "node-7").with("service.instance.id", "one");
     let builder = Service::builder().events(events).build_info(build).resource(resource);
-    let config = Config::from_tree(loaded.root).unwrap();
+    let config = Config::from_tree(loaded.root).expect("a coherent configuration");
     (builder.build(config, &Registry::linked().unwrap()).unwrap(), heard)
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tracecore::signal::Batch;
-use tracecore::signal::view::{AggregationTemporality, DataRef, MetricRef, View};
+use tracecore::signal::view::{AggregationTemporality, DataRef, MetricRef, ValueRef, View};
 use tracecore::time::Instant;
 
 use super::family::Kind;
@@ -116,7 +116,7 @@ impl<'a> Intake<'_, 'a> {
 }
 
 fn kind(metric: &MetricRef<'_>, data: &DataRef<'_>) -> (Kind, Suffix) {
-    let was_unknown = || metric.metadata().get(PROMETHEUS_TYPE).and_then(|was| was.as_str()) == Some("unknown");
+    let was_unknown = || metric.metadata().get(PROMETHEUS_TYPE).and_then(ValueRef::as_str) == Some("unknown");
     match data {
         DataRef::Sum { is_monotonic: true, .. } => (Kind::Counter, Suffix::Total),
         DataRef::Gauge { .. } | DataRef::Sum { .. } if was_unknown() => (Kind::Unknown, Suffix::Plain),
