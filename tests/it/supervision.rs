@@ -274,6 +274,18 @@ async fn a_life_does_not_outlive_itself_in_its_tasks() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_panic_in_a_task_is_a_panic_of_its_component() {
+    let (source, sink) = (Source::new(), Sink::new());
+    let mut rig = Rig::start(&pipeline(&source, &sink, "")).await;
+    source.tell(Command::PanicBeside);
+    rig.wait_for(is_restart).await;
+    assert_eq!(rig.sample("tracecore_component_restarts_total", &[("role", "receiver")]), 1.0);
+    assert_eq!(rig.sample("tracecore_receiver_errors_total", &[("kind", "panic")]), 1.0);
+    assert!(source.emit(metrics("after", 1)).await.is_accepted());
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn panic_isolated() {
     let (source, sink) = (Source::new(), Sink::new());
     source.on_start(Start::Panic);

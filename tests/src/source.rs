@@ -47,6 +47,8 @@ pub enum Command {
     EmitBeside(Batch, oneshot::Sender<Verdict>),
     /// Spawn a task that never ends, and let go of the sender when it is aborted.
     Linger(oneshot::Sender<()>),
+    /// Spawn a task that panics.
+    PanicBeside,
     /// Say whether it is degraded.
     Degraded(bool),
     /// Panic.
@@ -154,6 +156,7 @@ impl Receiver for TestSource {
                     let _held = held;
                     pending::<()>().await;
                 }),
+                Command::PanicBeside => cx.spawn(async { panic!("told to panic in a task") }),
                 Command::Degraded(degraded) => cx.set_degraded(degraded),
                 Command::Panic => panic!("told to panic"),
                 Command::Fail => return Err(SourceError::Told),

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,6 +23,7 @@ use crate::error::{Classify, ErrorKind, Report, WriteError};
 use crate::events::{Event, Events};
 use crate::metrics::{Encoder, MetricSet, data, health};
 use crate::net::{BindError, Bound};
+use crate::runtime::{Failure, contain};
 use crate::signal::{Batch, Signal};
 use crate::telemetry::{DropReason, ExporterTelemetry, ProcessorTelemetry, ReceiverTelemetry, SelfTelemetry};
 use crate::time::{Clock, Instant, unix_nanos};
@@ -80,6 +81,8 @@ pub(crate) struct Life {
     pub(crate) tasks: TaskTracker,
     /// Ends the tasks of the present incarnation; the next one has its own.
     incarnation: Mutex<CancellationToken>,
+    panicked_task: Mutex<Option<Failure>>,
+    task_has_panicked: Notify,
     degraded: Mutex<Degraded>,
     /// When a rejection was last logged.
     told_of_rejection: Mutex<Option<Instant>>,
@@ -112,6 +115,8 @@ impl Base {
             own,
             shutdown: CancellationToken::new(),
             incarnation: Mutex::new(abort.child_token()),
+            panicked_task: Mutex::default(),
+            task_has_panicked: Notify::new(),
             degraded: Mutex::default(),
             told_of_rejection: Mutex::default(),
             abort,
@@ -169,10 +174,36 @@ impl Base {
         due
     }
 
+    /// A receiver's task that panics ends the incarnation, as a panic in `run` does. An exporter and a processor have no
+    /// `run` to end: theirs is counted.
+    fn task_panicked(&self, failure: Failure) {
+        tracing::error!(component = %self.id, error = %failure, "a task of the component panicked");
+        match self.own {
+            Own::Receiver { .. } => {
+                *self.panicked_task.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+                self.task_has_panicked.notify_one();
+            }
+            Own::Processor { .. } | Own::Exporter { .. } => self.count_error(failure.kind),
+        }
+    }
+
+    /// Waits until a task of the incarnation panics.
+    pub(crate) async fn panic_of_a_task(&self) -> Failure {
+        loop {
+            let panicked = self.panicked_task.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(failure) = panicked {
+                return failure;
+            }
+            self.task_has_panicked.notified().await;
+        }
+    }
+
     /// Ends the tasks that the incarnation has spawned: they were its own, and the next one spawns anew.
     pub(crate) fn end_incarnation(&self) {
         let mut incarnation = self.incarnation.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *incarnation, self.abort.child_token()).cancel();
+        // Its panics end with it.
+        *self.panicked_task.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
@@ -251,16 +282,15 @@ impl<C: Component> Cx<C> {
         }
     }
 
-    /// Runs `future` as a task of this component: the drain waits for it, then aborts it.
+    /// Runs `future` as a task of this component: its panic is the component's, the drain waits for it, then aborts it.
     #[expect(clippy::disallowed_methods, reason = "this is the seam through which components spawn")]
     pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
         let base = self.base.clone();
         let incarnation = base.incarnation.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let tracked = self.base.tasks.track_future(async move {
-            let contained = crate::runtime::contain(future);
+            let contained = contain(future);
             if let Some(Err(failure)) = incarnation.run_until_cancelled(contained).await {
-                base.count_error(failure.kind);
-                tracing::error!(component = %base.id, error = %failure, "a task of the component panicked");
+                base.task_panicked(failure);
             }
         });
         tokio::spawn(tracked);

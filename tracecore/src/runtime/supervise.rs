@@ -97,7 +97,12 @@ pub(crate) async fn supervise(
         let started = Box::new(move || {
             let _ = said.send(());
         });
-        let life = contain(live(base.clone(), started));
+        let life = async {
+            tokio::select! {
+                ended = contain(live(base.clone(), started)) => ended,
+                panic = base.panic_of_a_task() => Err(panic),
+            }
+        };
         tokio::pin!(life);
         let at_once = tokio::select! {
             biased;

@@ -619,7 +619,8 @@ const OPEN: crate::metrics::Metric = crate::metrics::Metric {
 #[test]
 fn an_up_down_counter_goes_both_ways() {
     let telemetry = telemetry();
-    let family = telemetry.instruments().declared_up_down_counter("tracecore.test.open", &OPEN, &["disk.unit"]).unwrap();
+    let family =
+        telemetry.instruments().declared_up_down_counter("tracecore.test.open", &OPEN, &["disk.unit"]).unwrap();
     let open = family.bind(&["a"]);
     open.add(3);
     open.add(-2);
