@@ -1,7 +1,5 @@
 //! Panics, errors and restarts: what one component does wrong costs its neighbours nothing.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -176,14 +174,14 @@ async fn a_panic_of_one_moment_loses_no_batch() {
 
 #[tokio::test(start_paused = true)]
 async fn consumers_that_one_panic_hits_together_make_one_replacement() {
-    let (source, sink) = (Source::new(), Sink::new());
-    let panics = Arc::new(AtomicU64::new(0));
-    let count = Arc::clone(&panics);
-    sink.answer(move |_| if count.fetch_add(1, Ordering::Relaxed) < 4 { Answer::Panic } else { Answer::Accept });
+    let (source, mut sink) = (Source::new(), Sink::answering(Answer::StallThenPanic));
     let mut rig = Rig::start(&pipeline(&source, &sink, "sending_queue: {num_consumers: 4}")).await;
     for _ in 0..4 {
         assert!(source.emit(metrics("hapless", 1)).await.is_accepted());
+        sink.called().await;
     }
+    sink.answer(|_| Answer::Accept);
+    sink.release(4);
     rig.wait_for_all(4, |event| matches!(event, Event::ExportSucceeded { .. })).await;
     assert_eq!(rig.sample("tracecore_component_restarts_total", &[("role", "exporter")]), 1.0);
     assert_eq!(rig.sample("tracecore_exporter_dropped_total", &[]), 0.0);

@@ -64,6 +64,8 @@ pub enum Answer {
     Stall,
     /// The exporter panics.
     Panic,
+    /// The attempt waits for [`Sink::release`], then the exporter panics.
+    StallThenPanic,
 }
 
 type Answers = Box<dyn FnMut(&Batch) -> Answer + Send>;
@@ -194,6 +196,10 @@ impl Exporter for TestSink {
             Answer::Fail(error) => return Err(error),
             Answer::Stall => self.script.gate.acquire().await.expect("it is never closed").forget(),
             Answer::Panic => panic!("told to panic on {} items", batch.items()),
+            Answer::StallThenPanic => {
+                self.script.gate.acquire().await.expect("it is never closed").forget();
+                panic!("told to panic on {} items", batch.items());
+            }
         }
         lock(&self.script.taken).push(batch.clone());
         Ok(())

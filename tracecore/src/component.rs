@@ -179,7 +179,7 @@ pub trait Processor: Component {
         cx.shutdown_requested_ok()
     }
 
-    /// Tidies up after the last batch, within the deadline of the shutdown.
+    /// Tidies up after the last batch, within the deadline of the shutdown. An instance that panicked is dropped without.
     fn stop(&self, cx: &Cx<Self>) -> impl Future<Output = ()> + Send {
         let _ = cx;
         ready(())
@@ -213,7 +213,7 @@ pub trait Exporter: Component {
     /// The runtime tries again while the error's [`Classify::retry`] and the setting `retry_on_failure` allow it.
     fn export(&self, batch: &Batch, cx: &Cx<Self>) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Tidies up after the last batch, within the deadline of the shutdown.
+    /// Tidies up after the last batch, within the deadline of the shutdown. An instance that panicked is dropped without.
     fn stop(&self, cx: &Cx<Self>) -> impl Future<Output = ()> + Send {
         let _ = cx;
         ready(())

@@ -84,6 +84,15 @@ impl<C: Exporter> Outlet<C> {
         }
     }
 
+    /// The exporter. While one that panicked is replaced, nobody uses it: they wait. `None` once it was stopped.
+    async fn instance(&self) -> Option<Arc<Instance<C>>> {
+        if let Some(instance) = self.instance.load_full() {
+            return Some(instance);
+        }
+        drop(self.replacing.lock().await);
+        self.instance.load_full()
+    }
+
     async fn make(&self) -> Result<(), Failure> {
         let mut exporter = construct(|| C::new(self.config.clone()))?;
         let cx = Cx::new(self.base.clone());
@@ -105,7 +114,7 @@ impl<C: Exporter> Outlet<C> {
         let mut backoff = self.settings.retry_on_failure.backoff();
         let mut panics = 0;
         loop {
-            let Some(instance) = self.instance.load_full() else {
+            let Some(instance) = self.instance().await else {
                 // It was stopped, which happens only once the drain is over.
                 self.queue.cut_off(batch.items());
                 return Outcome::Lost { retryable: true };
@@ -185,6 +194,7 @@ impl<C: Exporter> Outlet<C> {
         if current.as_ref().is_some_and(|current| !Arc::ptr_eq(current, panicked)) {
             return;
         }
+        self.instance.store(None);
         self.base.shared.telemetry.component_restarted(self.base.id.as_str(), Role::Exporter);
         let (id, role) = (self.base.id.clone(), Role::Exporter);
         self.base.emit(|| Event::ComponentRestarted { id, role, kind: ErrorKind::Panic });
