@@ -84,12 +84,12 @@ impl Benchmark {
     }
 }
 
-/// Prints the name, the calls to count over and the items per call of what can be counted.
+/// Prints what can be counted: its name, what an item is, the calls to count over and the items of a call.
 pub(crate) fn list(benchmarks: &[Benchmark]) {
-    for Benchmark { name, counted_calls, items, .. } in
+    for Benchmark { name, item, items, counted_calls, .. } in
         benchmarks.iter().filter(|benchmark| benchmark.counted_calls > 0)
     {
-        print(&format!("{name} {counted_calls} {items}"));
+        print(&format!("{name} {item} {counted_calls} {items}"));
     }
 }
 
