@@ -3,14 +3,22 @@
 //! No framework: the figures are compared as ratios to a reference of the same run, counted in instructions by running
 //! one benchmark alone for an exact number of calls, and read back by a program. The frameworks print for people.
 
+#[cfg(feature = "allocations")]
+mod allocations;
 mod harness;
 mod pipelines;
 mod telemetry;
+#[cfg(not(feature = "allocations"))]
+mod times;
 mod wire;
 
 use std::process::ExitCode;
 
+#[cfg(feature = "allocations")]
+use allocations::measure;
 use harness::Benchmark;
+#[cfg(not(feature = "allocations"))]
+use times::measure;
 
 // Linking is registering: the pipelines are made of these.
 use components as _;
@@ -23,10 +31,10 @@ fn main() -> ExitCode {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let benchmarks = [telemetry::benchmarks(), wire::benchmarks(), pipelines::benchmarks()].concat();
     match args[..] {
-        ["--bench"] => harness::measure(&benchmarks),
+        ["--bench"] => measure(&benchmarks),
         ["--bench", filter] => {
             let chosen = |benchmark: &Benchmark| benchmark.is_reference() || benchmark.name.contains(filter);
-            harness::measure(&benchmarks.into_iter().filter(chosen).collect::<Vec<_>>());
+            measure(&benchmarks.into_iter().filter(chosen).collect::<Vec<_>>());
         }
         ["--list"] => harness::list(&benchmarks),
         ["--calls", name, count] => {

@@ -1,9 +1,9 @@
 //! What flows: validating a request beside copying it and beside prost.
 
-#[path = "../../tracecore/src/signal/tests/payload.rs"]
+#[path = "../../../tracecore/src/signal/tests/payload.rs"]
 mod payload;
 #[expect(dead_code, reason = "the tests of the walk use more of it")]
-#[path = "../../tracecore/src/signal/tests/tree.rs"]
+#[path = "../../../tracecore/src/signal/tests/tree.rs"]
 mod tree;
 
 use std::hint::black_box;
@@ -49,7 +49,7 @@ pub(crate) fn benchmarks() -> Vec<Benchmark> {
     let copied = request(Signal::Traces, Shape::Ascii);
     let mut benchmarks = vec![of_request("reference/memcpy".to_owned(), &copied, "span", memcpy)];
     for signal in Signal::ALL {
-        let (item, decode, round_trip): (_, fn(Bytes) -> Calls, fn(Bytes) -> Calls) = match signal {
+        let (item, decode, round_trip): (_, Start, Start) = match signal {
             Signal::Traces => ("span", prost_decode::<TracesData>, prost_round_trip::<TracesData>),
             Signal::Metrics => ("point", prost_decode::<MetricsData>, prost_round_trip::<MetricsData>),
             Signal::Logs => ("record", prost_decode::<LogsData>, prost_round_trip::<LogsData>),
@@ -65,6 +65,8 @@ pub(crate) fn benchmarks() -> Vec<Benchmark> {
     }
     benchmarks
 }
+
+type Start = fn(Bytes) -> Calls;
 
 fn of_request(
     name: String,
