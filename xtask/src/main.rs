@@ -1,2 +1,63 @@
-//! Project tasks.
-fn main() {}
+//! Project tasks: `cargo xtask TASK`.
+
+mod bench;
+mod bench_check;
+
+use std::error::Error;
+use std::fmt::Display;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Project tasks.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Measure what tracecore costs
+    Bench(bench::Args),
+    /// Compare a run of the benchmarks with the baseline: exit 0 if nothing is worse, 1 if something is
+    BenchCheck(bench_check::Args),
+}
+
+fn main() -> ExitCode {
+    let done = match Args::parse().task {
+        Task::Bench(args) => bench::run(&args),
+        Task::BenchCheck(args) => bench_check::run(&args),
+    };
+    done.unwrap_or_else(|error| {
+        complain(format_args!("error: {error}"));
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            complain(format_args!("  because {error}"));
+            cause = error.source();
+        }
+        // Apart from 1, which says that a check found something.
+        ExitCode::from(2)
+    })
+}
+
+/// How a task ends: with the program's exit code, or because it could not be done.
+type Done = Result<ExitCode, Box<dyn Error>>;
+
+/// The root of the workspace.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package is a folder of the workspace")
+}
+
+/// A line on standard output. Whoever reads may have gone.
+fn say(line: impl Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// A line on standard error.
+fn complain(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

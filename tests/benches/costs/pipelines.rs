@@ -1,0 +1,207 @@
+//! Whole pipelines in this process and on one thread: a tick from end to end, the encoding of what was measured, a
+//! collection of the host's metrics.
+
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
+use tracecore::component::Role;
+use tracecore::config::{Config as ServiceConfig, Source, load};
+use tracecore::prelude::*;
+use tracecore::registry::Registry;
+use tracecore::runtime::{Running, Service};
+
+use crate::harness::{Benchmark, Calls, Reference};
+
+/// From the timer to the exporter that got the batch.
+const CLOCK: &str = "
+receivers: {clock: {interval: 1ms}}
+exporters: {sink: {}}
+service: {pipelines: {metrics: {receivers: [clock], exporters: [sink]}}}
+";
+
+/// No queue: the processor lets nothing through to it.
+const POINTS: &str = "
+receivers: {points: {}}
+processors: {discard: {}}
+exporters: {sink: {}}
+service: {pipelines: {metrics: {receivers: [points], processors: [discard], exporters: [sink]}}}
+";
+
+/// Everything that the receiver measures, more often than anybody would.
+const HOST: &str = "
+receivers: {hostmetrics: {collection_interval: 10ms, initial_delay: 0s}}
+exporters: {sink: {}}
+service: {pipelines: {metrics: {receivers: [hostmetrics], exporters: [sink]}}}
+";
+
+/// Every benchmark here.
+pub(crate) fn benchmarks() -> Vec<Benchmark> {
+    let mut benchmarks = vec![
+        Benchmark { item: "tick", ..Benchmark::new("pipeline/clock_tick", || batches(CLOCK, Time::Skipped)) },
+        Benchmark {
+            items: POINTS_OF_A_SET,
+            item: "point",
+            counted_calls: 100,
+            ..Benchmark::new("pipeline/encode_100_points", points)
+        },
+    ];
+    // A build without the receiver has everything else.
+    if Registry::linked().is_ok_and(|registry| registry.find(Role::Receiver, "hostmetrics").is_some()) {
+        benchmarks.push(Benchmark {
+            item: "collection",
+            reference: Reference::None,
+            counted_calls: 0,
+            ..Benchmark::new("pipeline/hostmetrics", || batches(HOST, Time::Real))
+        });
+    }
+    benchmarks
+}
+
+/// Batches that a `sink` was given.
+static DELIVERED: Semaphore = Semaphore::const_new(0);
+
+/// Sets of points that are to be emitted.
+static ORDERED: Semaphore = Semaphore::const_new(0);
+
+/// Sets of points that were.
+static EMITTED: Semaphore = Semaphore::const_new(0);
+
+/// Counts the batches that it is given.
+#[exporter("sink")]
+struct Sink;
+
+impl Exporter for Sink {
+    fn new(_: NoConfig) -> Result<Self, Never> {
+        Ok(Sink)
+    }
+
+    async fn export(&self, _: &Batch, _: &Cx<Self>) -> Result<(), Never> {
+        DELIVERED.add_permits(1);
+        Ok(())
+    }
+}
+
+/// Lets nothing through.
+#[processor("discard")]
+struct Discard;
+
+impl Processor for Discard {
+    fn new(_: NoConfig) -> Result<Self, Never> {
+        Ok(Discard)
+    }
+
+    fn process(&self, _: Batch, _: &Cx<Self>) -> Result<Option<Batch>, Never> {
+        Ok(None)
+    }
+}
+
+/// Emits a hundred points when it is told to.
+#[receiver("points", signals = [Metrics], data = Data)]
+struct Points;
+
+/// Devices of the set.
+const DEVICES: u64 = 20;
+
+/// Points of the set: five per device.
+const POINTS_OF_A_SET: u64 = 5 * DEVICES;
+
+/// What a node with many devices measures.
+#[derive(MetricSet)]
+struct Data {
+    /// Share of time in which the device worked.
+    #[unit("1")]
+    utilization: Gauge<Device>,
+    /// Memory in use.
+    #[unit("By")]
+    memory: UpDownCounter<Device>,
+    /// Temperature of the die.
+    #[unit("Cel")]
+    temperature: Gauge<Device>,
+    /// Energy taken since the start.
+    #[unit("J")]
+    energy: Counter<Device>,
+    /// Errors since the start.
+    #[unit("{error}")]
+    errors: Counter<Device>,
+}
+
+/// A device.
+#[derive(Clone, Debug, PartialEq, Label)]
+#[key("hw.id")]
+#[max(64)]
+struct Device(Name);
+
+impl Receiver for Points {
+    fn new(_: NoConfig) -> Result<Self, Never> {
+        Ok(Points)
+    }
+
+    async fn run(self, mut cx: Cx<Self>) -> Result<(), Never> {
+        for device in 0..DEVICES {
+            let name = || Device(Name::new(&format!("GPU-5f0a62f1-6a1b-{device:04}")));
+            cx.data.utilization.set(0.97, name());
+            cx.data.memory.set(64 << 30, name());
+            cx.data.temperature.set(61.5, name());
+            cx.data.energy.add(4_711_000, name());
+            cx.data.errors.add(0, name());
+        }
+        while let Some(Ok(order)) = cx.until_shutdown(ORDERED.acquire()).await {
+            order.forget();
+            cx.emit_data().await;
+            EMITTED.add_permits(1);
+        }
+        Ok(())
+    }
+}
+
+/// How a pipeline's timers run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Time {
+    /// Whenever all tasks wait for one, it is due at once.
+    Skipped,
+    /// As the machine's.
+    Real,
+}
+
+/// Waits for batches to arrive at the end of the pipeline.
+fn batches(config: &str, time: Time) -> Calls {
+    let (runtime, running) = start(config, time);
+    Box::new(move |calls| {
+        let _running = &running;
+        // What came since the last call is no part of this one.
+        DELIVERED.forget_permits(usize::MAX >> 3);
+        wait(&runtime, &DELIVERED, calls);
+    })
+}
+
+/// Orders sets of points and waits until they are encoded, validated and emitted.
+fn points() -> Calls {
+    let (runtime, running) = start(POINTS, Time::Skipped);
+    Box::new(move |calls| {
+        let _running = &running;
+        ORDERED.add_permits(usize::try_from(calls).expect("calls fit into memory"));
+        wait(&runtime, &EMITTED, calls);
+    })
+}
+
+fn wait(runtime: &Runtime, semaphore: &Semaphore, permits: u64) {
+    runtime.block_on(async {
+        for _ in 0..permits {
+            semaphore.acquire().await.expect("it is never closed").forget();
+        }
+    });
+}
+
+fn start(config: &str, time: Time) -> (Runtime, Running) {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().start_paused(time == Time::Skipped).build().expect("a runtime starts");
+    let loaded = load(&[Source::Yaml(config.to_owned())], &[], &|_| None).expect("the configuration is right");
+    let config = ServiceConfig::from_tree(loaded.root).expect("the configuration is right");
+    let registry = Registry::linked().expect("components are linked");
+    let service = Service::builder().build(config, &registry).expect("the configuration is right");
+    let running = runtime.block_on(async {
+        let mut running = service.start().await.expect("the service starts");
+        running.ready().await;
+        running
+    });
+    (runtime, running)
+}

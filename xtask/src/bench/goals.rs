@@ -1,0 +1,122 @@
+//! What the figures must be, whatever the baseline says.
+
+use std::fmt;
+
+use super::table::{Row, Table};
+
+/// Nanoseconds that the service-level figures of 100 exporters may take.
+const SLO_NS: f64 = 4510.0;
+
+/// How many times cheaper the walk must be than decoding and encoding.
+const WALK_ADVANTAGE: f64 = 10.0;
+
+/// How many times the walk's own figure for ASCII other text and another order of fields may cost, by the item.
+const WALK_PENALTY: f64 = 2.0;
+
+/// A goal and how a run stands to it.
+#[derive(Debug, PartialEq)]
+pub(super) struct Goal {
+    what: String,
+    is: f64,
+    bound: Bound,
+    unit: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Goal {
+    /// Whether the run meets it.
+    pub(super) fn is_met(&self) -> bool {
+        match self.bound {
+            Bound::AtLeast(bound) => self.is >= bound,
+            Bound::AtMost(bound) => self.is <= bound,
+        }
+    }
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Goal { what, is, unit, .. } = self;
+        let met = if self.is_met() { "goal met:" } else { "GOAL MISSED:" };
+        let (words, bound) = match self.bound {
+            Bound::AtLeast(bound) => ("at least", bound),
+            Bound::AtMost(bound) => ("at most", bound),
+        };
+        write!(f, "{met} {what}: {is:.2} {unit}, {words} {bound} wanted")
+    }
+}
+
+/// The goals that `table` has the figures for.
+pub(super) fn of(table: &Table) -> Vec<Goal> {
+    let slo = table.row("telemetry/slo/100_exporters");
+    let ns = slo.and_then(|slo| slo.ns).map(|is| Goal {
+        what: "telemetry/slo/100_exporters".to_owned(),
+        is,
+        bound: Bound::AtMost(SLO_NS),
+        unit: "ns",
+    });
+    let walks = table.0.iter().filter(|row| row.name.ends_with("/walk"));
+    let free = walks.clone().chain(slo).chain(table.row("telemetry/count")).chain(table.row("telemetry/windowed_rate"));
+    let allocations = free.filter_map(|row| {
+        let (what, is) = (row.name.clone(), row.allocations?);
+        Some(Goal { what, is, bound: Bound::AtMost(0.0), unit: "allocations" })
+    });
+    ns.into_iter().chain(allocations).chain(walks.filter_map(|walk| walk_goal(table, walk))).collect()
+}
+
+/// The walk over ASCII beside prost, any other walk beside that over ASCII.
+fn walk_goal(table: &Table, walk: &Row) -> Option<Goal> {
+    let (signal, shape) = walk.name.strip_suffix("/walk")?.rsplit_once('/')?;
+    let instructions = |name: String| table.row(&name)?.instructions;
+    let (is, other, bound, unit) = if shape == "ascii" {
+        let prost = instructions(format!("{signal}/{shape}/prost_decode_encode"))?;
+        (prost / walk.instructions?, "prost_decode_encode", Bound::AtLeast(WALK_ADVANTAGE), "times fewer instructions")
+    } else {
+        let ascii = instructions(format!("{signal}/ascii/walk"))?;
+        (walk.instructions? / ascii, "the walk over ASCII", Bound::AtMost(WALK_PENALTY), "times the instructions")
+    };
+    Some(Goal { what: format!("{} beside {other}", walk.name), is, bound, unit })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn goals(text: &str) -> Vec<(bool, String)> {
+        of(&text.parse().unwrap()).iter().map(|goal| (goal.is_met(), goal.to_string())).collect()
+    }
+
+    #[test]
+    fn the_walk_is_held_against_prost_and_against_itself() {
+        let text = "\
+wire/logs/ascii/walk                span - - - - - 1000
+wire/logs/ascii/prost_decode_encode span - - - - - 9990
+wire/logs/cjk/walk                  span - - - - - 2000
+";
+        let [ascii, cjk] = &goals(text)[..] else { panic!("two goals: {:?}", goals(text)) };
+        assert!(!ascii.0, "{ascii:?}");
+        assert!(
+            ascii.1.starts_with("GOAL MISSED: wire/logs/ascii/walk beside prost_decode_encode: 9.99"),
+            "{}",
+            ascii.1
+        );
+        assert!(cjk.0, "{cjk:?}");
+    }
+
+    #[test]
+    fn the_service_level_figures_are_held_against_their_bound_and_allocate_nothing() {
+        let met = "telemetry/slo/100_exporters call 4510 - - - 0 -";
+        assert!(goals(met).iter().all(|(met, _)| *met));
+        let missed = "telemetry/slo/100_exporters call 4511 - - - 0.01 -";
+        assert_eq!(goals(missed).iter().filter(|(met, _)| !met).count(), 2);
+    }
+
+    #[test]
+    fn a_figure_that_was_not_measured_is_no_goal() {
+        assert_eq!(goals("wire/logs/ascii/walk span 1 - - - - -"), []);
+    }
+}
