@@ -42,7 +42,8 @@ pub(crate) struct Benchmark {
     pub(crate) bytes: u64,
     /// What it is compared with.
     pub(crate) reference: Reference,
-    /// Calls to count instructions and allocations over; 0 if they differ from run to run.
+    /// Calls to count instructions and allocations over, enough that the setup's variation by some thousand
+    /// instructions is nothing beside them; 0 if they differ from run to run.
     pub(crate) counted_calls: u64,
     /// What sets it up.
     pub(crate) setup: Rc<dyn Fn() -> Calls>,
@@ -57,7 +58,7 @@ impl Benchmark {
             items: 1,
             bytes: 0,
             reference: Reference::AtomicAdd,
-            counted_calls: 1000,
+            counted_calls: 10_000,
             setup: Rc::new(setup),
         }
     }

@@ -1,7 +1,7 @@
 //! Builds the benchmarks and runs them: for processor time, for allocations, for instructions.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::thread::{available_parallelism, scope};
@@ -48,8 +48,9 @@ pub(crate) enum MeasureError {
 
 /// What is measured of all benchmarks whose name contains `filter`; instructions only if valgrind is there.
 pub(crate) fn everything(filter: &str) -> Result<Table, MeasureError> {
-    let mut table = time_and_allocations(filter)?;
-    match instructions(filter) {
+    let program = build(&[])?;
+    let mut table = time_and_allocations_of(&program, filter)?;
+    match instructions_of(&program, filter) {
         Ok(instructions) => table.merge(instructions),
         Err(MeasureError::Start { program: VALGRIND, .. }) => {
             complain("valgrind is not installed: instructions are not counted");
@@ -61,8 +62,16 @@ pub(crate) fn everything(filter: &str) -> Result<Table, MeasureError> {
 
 /// Processor time, and, in a program of its own, allocations.
 pub(crate) fn time_and_allocations(filter: &str) -> Result<Table, MeasureError> {
-    let (times, allocations) = (build(&[])?, build(&["--features", "allocations"])?);
-    let measure = |program: PathBuf| {
+    time_and_allocations_of(&build(&[])?, filter)
+}
+
+/// Instructions.
+pub(crate) fn instructions(filter: &str) -> Result<Table, MeasureError> {
+    instructions_of(&build(&[])?, filter)
+}
+
+fn time_and_allocations_of(times: &Path, filter: &str) -> Result<Table, MeasureError> {
+    let measure = |program: &Path| {
         let mut command = Command::new(program);
         command.arg("--bench");
         if !filter.is_empty() {
@@ -70,23 +79,23 @@ pub(crate) fn time_and_allocations(filter: &str) -> Result<Table, MeasureError> 
         }
         Ok::<Table, MeasureError>(output(BENCHMARKS, command.stderr(Stdio::inherit()))?.stdout.parse()?)
     };
+    let allocations = build(&["--features", "allocations"])?;
     let mut table = measure(times)?;
-    table.merge(measure(allocations)?);
+    table.merge(measure(&allocations)?);
     Ok(table)
 }
 
-/// Instructions: the difference between twice as many calls and as many, so that starting the program, setting up and
-/// the first calls do not count.
-pub(crate) fn instructions(filter: &str) -> Result<Table, MeasureError> {
-    let program = build(&[])?;
-    let list = output(BENCHMARKS, Command::new(&program).arg("--list"))?.stdout;
+/// The difference between twice as many calls and as many: starting the program, setting up and the first calls do not
+/// count.
+fn instructions_of(program: &Path, filter: &str) -> Result<Table, MeasureError> {
+    let list = output(BENCHMARKS, Command::new(program).arg("--list"))?.stdout;
     let counted: Vec<Counted<'_>> = list.lines().map(Counted::parse).collect::<Result<_, _>>()?;
     let chosen: Vec<_> = counted.into_iter().filter(|counted| counted.name.contains(filter)).collect();
     let (left, rows) = (Mutex::new(chosen.iter().enumerate()), Mutex::new(Vec::new()));
     let work = || -> Result<(), MeasureError> {
         loop {
             let Some((place, counted)) = left.lock().expect(NO_PANIC).next() else { return Ok(()) };
-            let row = counted.row(&program)?;
+            let row = counted.row(program)?;
             rows.lock().expect(NO_PANIC).push((place, row));
         }
     };
@@ -125,7 +134,7 @@ impl<'a> Counted<'a> {
         Err(MeasureError::List(line.to_owned()))
     }
 
-    fn row(&self, program: &PathBuf) -> Result<Row, MeasureError> {
+    fn row(&self, program: &Path) -> Result<Row, MeasureError> {
         let Counted { name, item, calls, items } = *self;
         let count = |calls: u64| {
             let mut command = Command::new(VALGRIND);
