@@ -2,12 +2,17 @@
 
 mod bench;
 mod bench_check;
+mod ci;
+mod gen_files;
+mod soak;
+mod tidy;
 
 use std::error::Error;
 use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 
@@ -25,12 +30,24 @@ enum Task {
     Bench(bench::Args),
     /// Compare a run of the benchmarks with the baseline: exit 0 if nothing is worse, 1 if something is
     BenchCheck(bench_check::Args),
+    /// Run what a submission must pass, and tell the time of each stage
+    Ci,
+    /// Rewrite the generated files: schemas, expansions, golden outputs, compiler messages
+    Gen,
+    /// Run what is too long for every submission: lifecycle tests over and over, properties with many cases
+    Soak(soak::Args),
+    /// Check the rules of this project that no compiler knows: exit 0 if they hold, 1 if not
+    Tidy,
 }
 
 fn main() -> ExitCode {
     let done = match Args::parse().task {
         Task::Bench(args) => bench::run(&args),
         Task::BenchCheck(args) => bench_check::run(&args),
+        Task::Ci => ci::run(),
+        Task::Gen => gen_files::run(),
+        Task::Soak(args) => soak::run(&args),
+        Task::Tidy => tidy::run(),
     };
     done.unwrap_or_else(|error| {
         complain(format_args!("error: {error}"));
@@ -60,4 +77,11 @@ fn say(line: impl Display) {
 /// A line on standard error.
 fn complain(line: impl Display) {
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// The time since this call.
+#[expect(clippy::disallowed_methods, reason = "a task takes the time of programs; there is none of its own to pause")]
+fn stopwatch() -> impl Fn() -> Duration {
+    let start = Instant::now();
+    move || start.elapsed()
 }

@@ -1,0 +1,126 @@
+//! What the program says on the command line, and how it ends.
+
+use std::fs;
+
+use tracecore::time::Instant;
+
+use crate::process::{Ended, Process, example, run, tracecore};
+
+fn validate(arguments: &[&str]) -> Ended {
+    run(&mut tracecore(["validate"].iter().chain(arguments)))
+}
+
+/// A configuration that is refused: exit code 2, nothing on standard output; what is said on standard error.
+fn refused(arguments: &[&str]) -> String {
+    let Ended { code, out, log } = validate(arguments);
+    assert_eq!((code, out.as_str()), (Some(2), ""), "{log}");
+    log
+}
+
+#[test]
+fn clock_to_stdout() {
+    let mut command = tracecore(["collect", "--config", &example("clock.yaml")]);
+    let start = Instant::now();
+    let mut process = Process::start(&mut command);
+    for tick in 1..=3 {
+        process.prints(&format!("clock.ticks {tick} {{tick}}"));
+    }
+    // The third tick is due 200 ms after the first.
+    assert!(start.elapsed().as_secs_f64() < 1.0, "the first lines took {:?}", start.elapsed());
+}
+
+#[test]
+fn ends_well_when_its_reader_has_gone() {
+    let mut process = Process::start(&mut tracecore(["collect", "--config", &example("clock.yaml")]));
+    process.prints("clock.ticks 1 ");
+    process.close_out();
+    let ended = process.ended();
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    assert!(ended.log.contains("the reader has gone"), "{}", ended.log);
+}
+
+#[test]
+fn validate_counts_what_is_wired() {
+    let Ended { code, out, .. } = validate(&["--config", &example("clock.yaml")]);
+    assert_eq!(code, Some(0));
+    assert_eq!(out, "config valid: 1 pipeline(s)\nmetrics/primary: receivers=1 processors=0 exporters=1");
+}
+
+#[test]
+fn a_bad_path_is_named_with_its_place() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bad = folder.path().join("bad.yaml");
+    fs::write(&bad, "telemetry:\n  enabled: true\n  paths:\n    metrics: metrics\n").expect("a file");
+    let bad = bad.display().to_string();
+    let log = refused(&["--config", &example("clock.yaml"), "--config", &bad]);
+    let expected = format!("{bad}:4:14: telemetry.paths.metrics: must be an absolute path starting with '/'");
+    assert!(log.contains(&expected), "{log}");
+}
+
+#[test]
+fn a_disabled_block_is_not_looked_at() {
+    let clock = example("clock.yaml");
+    let template = "yaml:telemetry: {enabled: false, listen: nonsense, paths: {metrics: metrics}}";
+    assert_eq!(validate(&["--config", &clock, "--config", template]).code, Some(0));
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_the_known_one() {
+    let log = refused(&["--config", &example("clock.yaml"), "--set", "receivers.clock.intervall=1s"]);
+    assert!(log.contains("receivers.clock.intervall") && log.contains("`interval`"), "{log}");
+}
+
+#[test]
+fn an_unknown_section_says_what_there_is_instead() {
+    let log = refused(&["--config", &example("clock.yaml"), "--config", "yaml:extensions: {}"]);
+    assert!(log.contains("yaml:1:1: extensions: extensions are not supported"), "{log}");
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once() {
+    let sets = ["--set", "receivers.clock.interval=0s", "--set", "exporters.stdout.format=xml"];
+    let log = refused(&[&["--config", &example("clock.yaml")], &sets[..]].concat());
+    assert!(log.contains("receivers.clock.interval") && log.contains("exporters.stdout.format"), "{log}");
+}
+
+#[test]
+fn later_sources_win_and_set_wins_over_all() {
+    let configs = ["--config", &example("clock.yaml"), "--config", "yaml:receivers::clock::interval: nonsense"];
+    assert!(refused(&configs).contains("receivers.clock.interval"));
+    let set = ["--set", "receivers.clock.interval=1h"];
+    let mut process = Process::start(&mut tracecore([&["collect"], &configs[..], &set[..]].concat()));
+    process.prints("clock.ticks 1 ");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let log = refused(&["--config", "/no/such/file.yaml"]);
+    assert!(log.contains("/no/such/file.yaml: cannot read the file"), "{log}");
+}
+
+#[test]
+fn wrong_arguments_are_exit_code_2() {
+    let ended = run(&mut tracecore(["gather"]));
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.log.contains("Usage: tracecore"), "{}", ended.log);
+}
+
+#[test]
+fn components_lists_what_is_linked() {
+    let Ended { code, out, .. } = run(&mut tracecore(["components"]));
+    assert_eq!(code, Some(0));
+    let (receivers, exporters) = out.split_once("processors:").expect("the three roles, in order");
+    assert!(receivers.starts_with("receivers:\n") && receivers.contains("- name: clock\n"), "{out}");
+    assert!(exporters.contains("exporters:\n") && exporters.contains("- name: stdout\n"), "{out}");
+}
+
+#[test]
+fn version_tells_what_a_bug_report_needs() {
+    let Ended { code, out, .. } = run(&mut tracecore(["--version"]));
+    assert_eq!(code, Some(0));
+    assert!(out.starts_with(concat!("tracecore ", env!("CARGO_PKG_VERSION"), "\n")), "{out}");
+    for key in ["revision=", "date=", "rustc=rustc 1.", "otel-sdk-metric=v0", "otel-prom-exporter=v0", "otel-proto=v0"]
+    {
+        assert!(out.lines().any(|line| line.starts_with(key)), "{key} in {out}");
+    }
+}

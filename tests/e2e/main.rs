@@ -1,0 +1,14 @@
+//! Tests of the program as people run it: the real binary, real signals, a real Prometheus.
+//!
+//! Nothing here sleeps. A test waits for a line that the program prints, for an answer over HTTP or for the end of the
+//! process, each with a ceiling that only a failure reaches.
+
+mod alerts;
+mod cli;
+mod examples;
+mod http;
+mod link;
+mod process;
+mod prometheus;
+mod shutdown;
+mod surface;

@@ -1,0 +1,14 @@
+//! Generated files are written by the tests that compare them, so that there is one way to make them.
+
+use std::process::{Command, ExitCode};
+
+use crate::{Done, root};
+
+pub(crate) fn run() -> Done {
+    let mut tests = Command::new(env!("CARGO"));
+    tests.args(["test", "--quiet", "--workspace", "--lib", "--test", "it", "--"]);
+    // The modules whose tests look at `UPDATE` or, for the compiler's messages, at trybuild's own variable.
+    tests.args(["tests::", "expand::", "generated::", "ui::"]);
+    let status = tests.env("UPDATE", "1").env("TRYBUILD", "overwrite").current_dir(root()).status()?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,61 @@
+use super::{File, check, components, links, sources};
+use crate::root;
+
+fn file(path: &str, text: &str) -> File {
+    File { path: path.to_owned(), text: text.to_owned() }
+}
+
+#[test]
+fn the_project_is_tidy() {
+    let problems = check(root()).expect("the repository can be read");
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn finds_what_is_unfinished() {
+    let text = format!("fn later() {{\n    {}!()\n}}\n", "todo");
+    assert_eq!(sources::check(&file("tracecore/src/graph.rs", &text)).len(), 1);
+}
+
+#[test]
+fn finds_a_test_that_sleeps_on_a_real_clock() {
+    let sleep = format!("    tokio::{}::sleep(ONE_SECOND).await;\n", "time");
+    assert_eq!(sources::check(&file("tests/it/queue.rs", &sleep)).len(), 1);
+    let inline = format!("fn wait() {{}}\n#[cfg(test)]\nmod tests {{\n{sleep}}}\n");
+    assert_eq!(sources::check(&file("tracecore/src/graph.rs", &inline)).len(), 1);
+    let paused = format!("#[tokio::test(start_paused = true)]\n{sleep}");
+    assert!(sources::check(&file("tests/it/queue.rs", &paused)).is_empty());
+}
+
+#[test]
+fn finds_a_spawn_outside_the_seams() {
+    let text = "async fn run() {\n    tokio::spawn(work());\n}\n";
+    assert_eq!(sources::check(&file("components/src/receivers/clock.rs", text)).len(), 1);
+    assert!(sources::check(&file("tracecore/src/cx.rs", text)).is_empty());
+}
+
+#[test]
+fn finds_a_long_file_and_leaves_out_its_tests() {
+    let long = "fn f() {}\n".repeat(401);
+    assert_eq!(sources::check(&file("tracecore/src/graph.rs", &long)).len(), 1);
+    let tested = format!("fn f() {{}}\n#[cfg(test)]\nmod tests {{\n{long}}}\n");
+    assert!(sources::check(&file("tracecore/src/graph.rs", &tested)).is_empty());
+}
+
+#[test]
+fn finds_a_component_that_does_not_read_top_down() {
+    let text = "//! It.\n#[config]\nstruct Config;\n#[exporter(\"it\")]\nstruct It;\nimpl Exporter for It {}\n";
+    let problems = components::check(&file("components/src/exporters/it.rs", text));
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(
+        problems[0].starts_with("components/src/exporters/it.rs:2: its settings goes after the struct"),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn finds_a_link_and_a_path_that_lead_nowhere() {
+    let text = "[here](../README.md#it) and [there](nowhere.md), `tracecore/src/lib.rs` and `tracecore/src/none.rs`\n";
+    let problems = links::check(root(), &file("docs/ARCHITECTURE.md", text));
+    assert_eq!(problems.len(), 2, "{problems:?}");
+}
