@@ -6,11 +6,11 @@
 use super::TelemetryError;
 use super::instruments::{
     CounterFamily, GaugeFamily, HistogramFamily, Instruments, ObservedCounterFamily, ObservedGaugeFamily, Spec,
-    ascending,
 };
 use super::labels::{DropReason, InitErrorReason, ProcessorDropReason};
 use crate::component::Role;
 use crate::error::ErrorKind;
+use crate::metrics::buckets_rise;
 use crate::net::Exit;
 
 /// Components, or pipelines, that have series of their own: a node runs tens, a gateway hundreds.
@@ -19,7 +19,7 @@ pub(super) const MAX_COMPONENTS: usize = 1024;
 /// Upper edges in seconds, 1-2-5 from 100 µs to 10 s.
 const LATENCY_SECONDS: [f64; 16] =
     [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
-const _: () = assert!(ascending(&LATENCY_SECONDS));
+const _: () = assert!(buckets_rise(&LATENCY_SECONDS));
 
 /// Success and failure, in and out.
 const TWO: usize = 2;

@@ -20,6 +20,7 @@ use opentelemetry::metrics::{self as otel, AsyncInstrument, Meter};
 use super::TelemetryError;
 use super::families::SCRAPE_PANICS;
 use super::provider::SeriesLimits;
+use crate::metrics::buckets_rise;
 
 /// What a family is, declared once as a constant.
 #[derive(Clone, Copy, Debug)]
@@ -334,18 +335,6 @@ impl Readers {
     }
 }
 
-/// Whether these are bucket edges: finite, each above the last. For const assertions.
-pub(crate) const fn ascending(edges: &[f64]) -> bool {
-    let mut at = 0;
-    while at < edges.len() {
-        if !edges[at].is_finite() || (at > 0 && edges[at] <= edges[at - 1]) {
-            return false;
-        }
-        at += 1;
-    }
-    true
-}
-
 fn check(declared: &Declared) -> Result<(), TelemetryError> {
     let name = declared.name;
     if !is_name(name) {
@@ -357,7 +346,7 @@ fn check(declared: &Declared) -> Result<(), TelemetryError> {
     if !is_unit(declared.unit) {
         return Err(TelemetryError::Unit { name, unit: declared.unit });
     }
-    if !ascending(declared.buckets) {
+    if !buckets_rise(declared.buckets) {
         return Err(TelemetryError::Buckets { name });
     }
     Ok(())
