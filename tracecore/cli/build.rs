@@ -4,8 +4,11 @@ use std::process::Command;
 use std::{env, fs};
 
 fn main() {
-    println!("cargo:rerun-if-changed=../../.git/HEAD");
-    println!("cargo:rerun-if-changed=../../.git/index");
+    // Written by every commit and checkout. Cargo would rerun this at each build for a file that does not exist.
+    let log = output("git", &["rev-parse", "--git-path", "logs/HEAD"]);
+    if fs::exists(&log).unwrap_or(false) {
+        println!("cargo:rerun-if-changed={log}");
+    }
     println!("cargo:rerun-if-changed=../../Cargo.lock");
     // A source archive has no repository: then the revision is empty, and says so.
     set("TRACECORE_REVISION", &output("git", &["rev-parse", "--short=12", "HEAD"]));
