@@ -34,7 +34,7 @@ pub(crate) fn run(args: &Args) -> Done {
     let mut failed = 0;
     for (what, arguments) in LIFECYCLE {
         // Built first, so that the times are those of the tests.
-        if !test(arguments, &[], &["--list"])? {
+        if !test(&["--no-run"], arguments, &[])? {
             return Ok(ExitCode::FAILURE);
         }
         let (failures, times) = busy(|| again(args.rounds, arguments))?;
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Args) -> Done {
     let elapsed = stopwatch();
     let cases = args.cases.to_string();
     let held =
-        test(&["--package", "tracecore", "--lib", "--", "signal::"], &[("TRACECORE_PROPTEST_CASES", &cases)], &[])?;
+        test(&[], &["--package", "tracecore", "--lib", "--", "signal::"], &[("TRACECORE_PROPTEST_CASES", &cases)])?;
     let verdict = if held { "held" } else { "FAILED" };
     say(format_args!("properties of what flows: {verdict} with {cases} cases each, {:.0} s", elapsed().as_secs_f64()));
     Ok(if failed == 0 && held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -60,16 +60,16 @@ fn again(rounds: NonZeroU32, arguments: &[&str]) -> Result<(u32, Vec<Duration>),
     let (mut failures, mut times) = (0, Vec::new());
     for _ in 0..rounds.get() {
         let elapsed = stopwatch();
-        failures += u32::from(!test(arguments, &[], &[])?);
+        failures += u32::from(!test(&[], arguments, &[])?);
         times.push(elapsed());
     }
     Ok((failures, times))
 }
 
 /// Runs `cargo test`, and tells whether it passed. What failed is on the terminal.
-fn test(arguments: &[&str], variables: &[(&str, &str)], more: &[&str]) -> Result<bool, std::io::Error> {
+fn test(options: &[&str], arguments: &[&str], variables: &[(&str, &str)]) -> Result<bool, std::io::Error> {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["test", "--quiet"]).args(arguments).args(more).envs(variables.iter().copied()).current_dir(root());
+    cargo.args(["test", "--quiet"]).args(options).args(arguments).envs(variables.iter().copied()).current_dir(root());
     Ok(cargo.status()?.success())
 }
 
