@@ -3,6 +3,7 @@
 mod bench;
 mod bench_check;
 mod ci;
+mod coverage;
 mod gen_files;
 mod soak;
 mod tidy;
@@ -32,6 +33,8 @@ enum Task {
     BenchCheck(bench_check::Args),
     /// Run what a submission must pass, and tell the time of each stage
     Ci,
+    /// Measure which lines the tests run: exit 1 if a crate is below its floor; needs cargo-tarpaulin
+    Coverage,
     /// Rewrite the generated files: schemas, expansions, golden outputs, compiler messages
     Gen,
     /// Run what is too long for every submission: lifecycle tests over and over, properties with many cases
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::run(&args),
         Task::BenchCheck(args) => bench_check::run(&args),
         Task::Ci => ci::run(),
+        Task::Coverage => coverage::run(),
         Task::Gen => gen_files::run(),
         Task::Soak(args) => soak::run(&args),
         Task::Tidy => tidy::run(),
