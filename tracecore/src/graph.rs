@@ -1,7 +1,7 @@
 //! From a configuration to its wiring.
 //!
 //! A [`Graph`] is a value: which component is where, with which settings, and what feeds what. It holds no task, no
-//! socket and no instance, so two of them can be compared. [`Graph::plan`] reads the settings with each component's own
+//! socket and no instance, so two of them can be compared. `Graph::plan` reads the settings with each component's own
 //! types and constructs each once, which is all that `validate` does.
 
 use crate::component::Role;

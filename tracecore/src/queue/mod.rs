@@ -1,6 +1,6 @@
 //! The sending queue of an exporter: bounded, in memory.
 //!
-//! A batch takes its place in two steps: [`Queue::reserve`] and [`Place::commit`]. The second neither waits nor fails,
+//! A batch takes its place in two steps: `Queue::reserve` and `Place::commit`. The second neither waits nor fails,
 //! so a batch goes to all its exporters or to none. A place is given back when its delivery is settled, not when it is
 //! taken out: what is under way counts against the bound, in requests or items or bytes, and always in bytes.
 //! Deliberately absent: persistence and batching.
