@@ -67,6 +67,7 @@ fn by_crate(report: &Value, root: &[impl AsRef<str>]) -> BTreeMap<String, Lines>
         lines.covered += file["covered"].as_u64().unwrap_or_default();
         lines.coverable += file["coverable"].as_u64().unwrap_or_default();
     }
+    crates.retain(|_, lines| lines.coverable > 0);
     crates
 }
 
