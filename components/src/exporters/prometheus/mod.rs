@@ -13,6 +13,7 @@ mod ingest;
 mod labels;
 mod name;
 mod scrape;
+mod spelling;
 mod store;
 #[cfg(test)]
 mod tests;

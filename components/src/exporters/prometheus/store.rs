@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tracecore::exposition::{Encoder, Format};
-use tracecore::signal::view::{Attributes, MetricRef, ValueRef};
+use tracecore::signal::view::MetricRef;
 use tracecore::time::{Duration, Instant};
 
 use super::family::{Family, Kind, Slot};
 use super::labels::{Labelling, Origin, Source};
 use super::name::{Naming, Suffix};
+use super::spelling::{spell, spell_bytes};
 use super::value::{Point, Value};
 use super::{Reason, Temporality};
 
@@ -295,55 +296,4 @@ impl Taking<'_> {
         self.family.remember(self.spelling, slot);
         Ok(Some(slot))
     }
-}
-
-/// Writes attributes so that equal bytes mean equal attributes in equal order.
-fn spell(out: &mut Vec<u8>, attributes: Attributes<'_>) {
-    for attribute in attributes {
-        spell_bytes(out, attribute.key.as_bytes());
-        spell_value(out, attribute.value);
-    }
-    // No key is as long: it ends the list.
-    out.extend_from_slice(&u32::MAX.to_le_bytes());
-}
-
-fn spell_value(out: &mut Vec<u8>, value: ValueRef<'_>) {
-    match value {
-        ValueRef::Empty => out.push(0),
-        ValueRef::Str(text) => {
-            out.push(1);
-            spell_bytes(out, text.as_bytes());
-        }
-        ValueRef::Bool(value) => out.extend_from_slice(&[2, u8::from(value)]),
-        ValueRef::Int(value) => {
-            out.push(3);
-            out.extend_from_slice(&value.to_le_bytes());
-        }
-        ValueRef::Double(value) => {
-            out.push(4);
-            out.extend_from_slice(&value.to_bits().to_le_bytes());
-        }
-        ValueRef::Bytes(bytes) => {
-            out.push(5);
-            spell_bytes(out, bytes);
-        }
-        ValueRef::Array(values) => {
-            out.push(6);
-            for value in values {
-                spell_value(out, value);
-            }
-            out.push(u8::MAX);
-        }
-        ValueRef::KvList(attributes) => {
-            out.push(7);
-            spell(out, attributes);
-        }
-    }
-}
-
-fn spell_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    // A batch is far smaller than 4 GiB; a length that does not fit is one that no batch has.
-    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    out.extend_from_slice(&length.to_le_bytes());
-    out.extend_from_slice(bytes);
 }
