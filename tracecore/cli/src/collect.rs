@@ -50,7 +50,8 @@ pub(crate) fn collect(args: &ConfigArgs) -> Result<ExitCode, Failure> {
     let mut back = tokio::runtime::Builder::new_multi_thread();
     let back = back.worker_threads(workers).thread_name("tracecore").enable_all().build();
     let back = back.map_err(|error| Failure::failed(&error))?;
-    if args.config.is_empty() {
+    // With `--set` the addresses may be others; each listener logs its own.
+    if args.config.is_empty() && args.set.is_empty() {
         show_where_to_look();
     }
     let stop = CancellationToken::new();

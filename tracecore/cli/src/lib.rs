@@ -53,8 +53,8 @@ impl Failure {
 /// The service that the arguments ask for, and its configuration. Touches nothing but the files of the configuration.
 fn build(args: &ConfigArgs) -> Result<Service, Failure> {
     let sources = sources(args)?;
-    let Loaded { root, warnings } = config::load(&sources, &args.set, &|name| std::env::var(name).ok())
-        .map_err(|errors| Failure::invalid(&errors))?;
+    let Loaded { root, warnings } =
+        config::load(&sources, &args.set, &variable).map_err(|errors| Failure::invalid(&errors))?;
     let config = Config::from_tree(root).map_err(|errors| Failure::invalid(&errors))?;
     for warning in warnings.iter().chain(&config.warnings) {
         tracing::warn!(%warning, "configuration");
@@ -62,6 +62,12 @@ fn build(args: &ConfigArgs) -> Result<Service, Failure> {
     let registry = Registry::linked().map_err(|error| Failure::failed(&error))?;
     let builder = Service::builder().build_info(build_info());
     builder.build(config, &registry).map_err(|error| Failure::invalid(&error))
+}
+
+/// A variable of the environment. What is not UTF-8 in it shows as replacement characters: it is set, so it must not look
+/// unset.
+fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 fn sources(args: &ConfigArgs) -> Result<Vec<Source>, Failure> {
