@@ -13,8 +13,11 @@ use tracecore::metrics::{MetricSet as _, Name};
 use tracecore::signal::view::View;
 use tracecore::signal::{Batch, Signal};
 use tracecore::telemetry::{BuildInfo, DropReason, ProcessorDropReason, Resource, SelfTelemetry, WindowedRate};
+use tracecore::testing::{
+    RecordingExporter as Sink, ScriptedReceiver as Source, TestService as Rig, logs, metrics, pipeline, spans,
+};
 use tracecore::time::Instant;
-use tracecore_tests::{Data, Device, Direction, Phase, Rig, Sink, Source, logs, metrics, pipeline, spans};
+use tracecore_tests::{Data, Device, Direction, Phase};
 
 /// How often each call is made: enough to meet a buffer that grows now and then.
 const ROUNDS: usize = 1000;

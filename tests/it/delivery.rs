@@ -8,7 +8,10 @@ use tokio::time::Instant;
 use tracecore::emit::{Refusal, Verdict};
 use tracecore::error::ErrorKind;
 use tracecore::events::Event;
-use tracecore_tests::{Answer, Rig, Sink, SinkError, Source, build_error, metrics, pipeline};
+use tracecore::testing::{
+    Answer, ExportFailure as SinkError, RecordingExporter as Sink, ScriptedReceiver as Source, TestService as Rig,
+    build_error, metrics, pipeline,
+};
 
 /// Waits of 1, 2, 4 … seconds to the millisecond.
 const EXACT: &str = "retry_on_failure: {initial_interval: 1s, max_interval: 8s, multiplier: 2, randomization_factor: 0, max_elapsed_time: 40s}";

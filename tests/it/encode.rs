@@ -9,7 +9,8 @@ use tracecore::metrics::MetricSet as _;
 use tracecore::metrics::Name;
 use tracecore::signal::view::{DataRef, MetricRef, Number, View};
 use tracecore::signal::{Batch, Decoded};
-use tracecore_tests::{Data, Device, Direction, Lane, Meter, Phase, Points, Rig, Sink, pipeline, points};
+use tracecore::testing::{Points, RecordingExporter as Sink, TestService as Rig, pipeline, points};
+use tracecore_tests::{Data, Device, Direction, Lane, Meter, Phase};
 
 /// Where the wall clock of a [`Rig`] stands, in nanoseconds.
 const START: u64 = 1_000_000_000_000_000_000;

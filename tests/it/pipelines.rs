@@ -3,7 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracecore::events::Event;
-use tracecore_tests::{Answer, Filter, Rig, Sink, SinkError, Source, logs, metrics, name_of, pipeline, spans};
+use tracecore::testing::{
+    Answer, ExportFailure as SinkError, RecordingExporter as Sink, ScriptedProcessor as Filter,
+    ScriptedReceiver as Source, TestService as Rig, logs, metrics, name_of, pipeline, spans,
+};
 
 /// Both directions of a pipeline, in items and in bytes.
 fn flow(rig: &Rig, pipeline: &str) -> [f64; 4] {
@@ -132,7 +135,7 @@ async fn shared_exporter_counted_once() {
     tokio::time::advance(std::time::Duration::from_secs(60)).await;
     let rate = rig.sample("tracecore_exporter_failure_rate", &[]);
     assert!((rate - 2.0 / 3.0).abs() < 1e-9, "{rate}");
-    let series = tracecore_tests::scrape(
+    let series = tracecore::testing::scrape(
         rig.running.telemetry(),
         "tracecore_exporter_calls_total",
         &[("component_id", "test_sink/shared"), ("result", "success")],

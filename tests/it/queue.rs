@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use tracecore::emit::{Refusal, Verdict};
 use tracecore::events::Event;
-use tracecore_tests::{Answer, Rig, Sink, SinkError, Source, metrics, name_of, pipeline};
+use tracecore::testing::{
+    Answer, ExportFailure as SinkError, RecordingExporter as Sink, ScriptedReceiver as Source, TestService as Rig,
+    metrics, name_of, pipeline,
+};
 
 const RETRYABLE: Verdict = Verdict::Refused(Refusal::Retryable { after: Duration::from_secs(1) });
 const FOR_GOOD: Verdict = Verdict::Refused(Refusal::Permanent);

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use tracecore::component::Role;
 use tracecore::registry::Registry;
-use tracecore_tests::{Sink, Source, build_error, config, pipeline};
+use tracecore::testing::{RecordingExporter as Sink, ScriptedReceiver as Source, build, build_error, pipeline};
+use tracecore_tests::Meter;
 
 fn linked_registry() -> Registry {
     Registry::linked().expect("components are linked")
@@ -59,13 +60,22 @@ fn a_component_stands_in_the_folder_of_its_role_under_its_name() {
 #[test]
 fn a_component_outside_the_components_registers_by_linking_alone() {
     let registry = linked_registry();
+    let entry = registry.find(Role::Receiver, "test_meter").expect("this crate's package declares it");
+    assert!(entry.location.starts_with("tests/src/"), "{entry:?}");
+    assert!(registry.find(Role::Exporter, "test_meter").is_none(), "a name belongs to a role");
+}
+
+#[test]
+fn the_components_of_the_test_kit_are_there_only_where_they_are_asked_for() {
+    let (linked, with_kit) = (linked_registry(), tracecore::testing::registry());
     for (role, name) in
         [(Role::Receiver, "test_source"), (Role::Processor, "test_processor"), (Role::Exporter, "test_sink")]
     {
-        let entry = registry.find(role, name).expect("this crate declares it");
-        assert!(entry.location.starts_with("tests/src/"), "{entry:?}");
+        assert!(linked.find(role, name).is_none(), "linking the kit registers nothing");
+        let entry = with_kit.find(role, name).expect("the kit has it");
+        assert!(entry.location.starts_with("tracecore/src/testing/"), "{entry:?}");
     }
-    assert!(registry.find(Role::Exporter, "test_source").is_none(), "a name belongs to a role");
+    assert_eq!(with_kit.iter().count(), linked.iter().count() + 3, "what is linked is there too");
 }
 
 #[test]
@@ -93,12 +103,10 @@ fn entries_are_sorted_and_say_what_they_are() {
 
 #[test]
 fn an_alias_runs_the_component() {
-    let (source, sink) = (Source::new(), Sink::new());
-    let yaml = pipeline(&source, &sink, "").replace("test_source", "test_source_alias");
-    let registry = linked_registry();
-    let service = tracecore::runtime::Service::builder().build(config(&yaml), &registry).expect("an alias is a name");
+    let yaml = pipeline(Meter::new(), Sink::new(), "").replace("test_source", "test_meter_alias");
+    let (service, _) = build(&yaml);
     let receiver = &service.graph().receivers[0];
-    assert_eq!((receiver.id.as_str(), receiver.entry.name), ("test_source_alias", "test_source"));
+    assert_eq!((receiver.id.as_str(), receiver.entry.name), ("test_meter_alias", "test_meter"));
 }
 
 #[test]

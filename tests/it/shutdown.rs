@@ -6,8 +6,9 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracecore::component::Role;
 use tracecore::events::Event;
-use tracecore_tests::{
-    Answer, Command, Filter, Rig, Sink, SinkError, Source, Start, build, metrics, pipeline, within_ceiling,
+use tracecore::testing::{
+    Answer, Command, ExportFailure as SinkError, RecordingExporter as Sink, ScriptedProcessor as Filter,
+    ScriptedReceiver as Source, Start, TestService as Rig, build, metrics, pipeline, within_ceiling,
 };
 
 /// The default of `service.drain_timeout`.
@@ -72,7 +73,7 @@ async fn leftovers_stand_on_the_counter_before_the_telemetry_goes() {
         _ = rig.events.wait_for(|event| matches!(event, Event::ItemsDropped { reason: "shutdown", .. })) => {}
     }
     let labels = [("reason", "shutdown"), ("component_id", "test_sink")];
-    assert_eq!(tracecore_tests::sample(&telemetry, "tracecore_exporter_dropped_total", &labels), 9.0);
+    assert_eq!(tracecore::testing::sample(&telemetry, "tracecore_exporter_dropped_total", &labels), 9.0);
     sink.let_stop();
     within_ceiling(stopping).await;
 }

@@ -7,7 +7,10 @@ use tracecore::component::Role;
 use tracecore::emit::{Refusal, Verdict};
 use tracecore::events::Event;
 use tracecore::runtime::StartError;
-use tracecore_tests::{Filter, Rig, Sink, Source, Start, build_error, metrics, pipeline, within_ceiling};
+use tracecore::testing::{
+    RecordingExporter as Sink, ScriptedProcessor as Filter, ScriptedReceiver as Source, Start, TestService as Rig,
+    build_error, metrics, pipeline, within_ceiling,
+};
 
 /// A source, a processor and a sink, of which one does not start at first.
 struct Parts {
@@ -171,7 +174,7 @@ fn a_processor_cannot_be_ignored() {
 #[tokio::test(start_paused = true)]
 async fn a_failed_start_stops_what_had_started() {
     let parts = Parts::new(Role::Receiver, Start::Fail);
-    let (service, mut events) = tracecore_tests::build(&parts.yaml("fail"));
+    let (service, mut events) = tracecore::testing::build(&parts.yaml("fail"));
     assert!(within_ceiling(service.start()).await.is_err());
     let stopped =
         within_ceiling(events.wait_for(|event| matches!(event, Event::ComponentStopped { role: Role::Exporter, .. })));

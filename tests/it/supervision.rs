@@ -7,9 +7,9 @@ use tracecore::component::Role;
 use tracecore::emit::{Refusal, Verdict};
 use tracecore::error::ErrorKind;
 use tracecore::events::Event;
-use tracecore_tests::{
-    Answer, Background, Command, Filter, FilterError, Rig, Sink, Source, Start, metrics, name_of, pipeline,
-    within_ceiling,
+use tracecore::testing::{
+    Answer, Background, Command, ProcessFailure as FilterError, RecordingExporter as Sink, ScriptedProcessor as Filter,
+    ScriptedReceiver as Source, Start, TestService as Rig, metrics, name_of, pipeline, within_ceiling,
 };
 
 const POISON: &str = "poison";

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use tracecore::error::ErrorKind;
 use tracecore::events::Event;
-use tracecore_tests::{Answer, Meter, Mode, Rig, Sink, SinkError, Source, metrics, pipeline, scrape};
+use tracecore::testing::{
+    Answer, ExportFailure as SinkError, RecordingExporter as Sink, ScriptedReceiver as Source, TestService as Rig,
+    metrics, pipeline, scrape,
+};
+use tracecore_tests::{Meter, Mode};
 
 #[tokio::test(start_paused = true)]
 async fn at_boot_every_known_series_stands_at_rest() {

@@ -6,14 +6,12 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tracecore::metrics::health;
 use tracecore::prelude::*;
-
-use crate::rig::within_ceiling;
-use crate::script::{Scripts, fresh_key};
+use tracecore::testing::{Scripts, within_ceiling};
 
 static SCRIPTS: Scripts<Script> = Scripts::new();
 
 /// Measures what a test tells it to.
-#[receiver("test_meter", signals = [Metrics], config = Config, data = Data, telemetry = Health, error = NoScript)]
+#[receiver("test_meter", aliases = ["test_meter_alias"], signals = [Metrics], config = Config, data = Data, telemetry = Health, error = NoScript)]
 struct TestMeter {
     script: Arc<Script>,
 }
@@ -135,9 +133,8 @@ pub struct Meter {
 impl Default for Meter {
     fn default() -> Self {
         let (measures, told) = mpsc::unbounded_channel();
-        let (key, script) = (fresh_key("meter"), Arc::new(Script { measures, told: told.into() }));
-        SCRIPTS.keep(&key, &script);
-        Meter { key, script }
+        let script = Arc::new(Script { measures, told: told.into() });
+        Meter { key: SCRIPTS.keep("meter", &script), script }
     }
 }
 

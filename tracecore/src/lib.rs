@@ -54,6 +54,8 @@ pub mod runtime;
 pub mod signal;
 pub mod surface;
 pub mod telemetry;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod time;
 
 pub use tracecore_macros::{Classify, Label, MetricSet, config, exporter, processor, receiver};

@@ -146,7 +146,15 @@ impl Registry {
     /// # Errors
     /// When there are none, or when a name stands twice.
     pub fn linked() -> Result<Self, RegistryError> {
-        Registry::of(COMPONENTS.iter())
+        Registry::linked_with([])
+    }
+
+    /// The components that are linked into this program, and these: what a test runs beside them.
+    ///
+    /// # Errors
+    /// As [`Registry::linked`].
+    pub fn linked_with(rows: impl IntoIterator<Item = &'static Entry>) -> Result<Self, RegistryError> {
+        Registry::of(COMPONENTS.iter().chain(rows))
     }
 
     fn of(rows: impl Iterator<Item = &'static Entry>) -> Result<Self, RegistryError> {

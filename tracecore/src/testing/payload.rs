@@ -1,12 +1,12 @@
 //! Batches to send, and what stands in them.
 
+use crate::signal::view::{DataRef, Number, View};
+use crate::signal::{Batch, Decoded};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, LogsData, ResourceLogs, ScopeLogs};
 use opentelemetry_proto::tonic::metrics::v1::{
     Gauge, Metric, MetricsData, NumberDataPoint, ResourceMetrics, ScopeMetrics, metric,
 };
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, TracesData};
-use tracecore::signal::view::{DataRef, Number, View};
-use tracecore::signal::{Batch, Decoded};
 
 /// A gauge of this name with this many points.
 pub fn metrics(name: &str, items: usize) -> Batch {

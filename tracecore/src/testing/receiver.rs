@@ -5,41 +5,53 @@ use std::future::pending;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{mpsc, oneshot};
-use tracecore::prelude::*;
 
-use crate::rig::within_ceiling;
-use crate::script::{Scripts, Start, fresh_key, lock};
+use super::ceiling::within_ceiling;
+use super::component;
+use super::script::{Scripts, Settings, Start, lock};
+use crate::component::Receiver;
+use crate::cx::Cx;
+use crate::emit::Verdict;
+use crate::error::{Classify, ErrorKind};
+use crate::signal::Batch;
 
 static SCRIPTS: Scripts<Script> = Scripts::new();
 
-/// Does what a test tells it.
-#[receiver("test_source", aliases = ["test_source_alias"], config = Config, error = SourceError)]
 struct TestSource {
     script: Arc<Script>,
 }
 
-/// Settings of the `test_source` receiver.
-#[config]
-struct Config {
-    /// Which script it follows.
-    key: String,
+component! {
+    /// Does what a test tells it.
+    receiver Receiver "test_source" TestSource, ReceiveFailure
 }
 
-/// What a source can be told to fail with.
-#[derive(Debug, thiserror::Error, Classify)]
-pub enum SourceError {
-    /// The key is nobody's.
+/// What a scripted receiver can be told to fail with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReceiveFailure {
+    /// The key is nobody's. Kind `init`.
     #[error("there is no script `{0}`")]
-    #[kind(Init)]
     NoScript(String),
-    /// It was told to.
+    /// It was told to. Kind `connect`.
     #[error("told to fail")]
-    #[kind(Connect)]
     Told,
 }
 
-/// What a source can be told.
+impl Classify for ReceiveFailure {
+    const KINDS: &'static [ErrorKind] = &[ErrorKind::Init, ErrorKind::Connect];
+
+    fn kind(&self) -> ErrorKind {
+        match self {
+            ReceiveFailure::NoScript(_) => ErrorKind::Init,
+            ReceiveFailure::Told => ErrorKind::Connect,
+        }
+    }
+}
+
+/// What a [`ScriptedReceiver`] can be told.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Command {
     /// Emit a batch and say what became of it.
     Emit(Batch, oneshot::Sender<Verdict>),
@@ -68,27 +80,39 @@ struct Script {
     start: Mutex<Start>,
 }
 
-/// The far end of a `test_source`.
+/// The far end of a `test_source`: a receiver that emits what a test gives it. Its text is the key for the YAML.
+///
+/// ```
+/// use tracecore::emit::Verdict;
+/// use tracecore::testing::{RecordingExporter, ScriptedReceiver, TestService, metrics, pipeline};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+/// # runtime.block_on(async {
+/// let (receiver, exporter) = (ScriptedReceiver::new(), RecordingExporter::new());
+/// let service = TestService::start(&pipeline(&receiver, &exporter, "")).await;
+/// assert_eq!(receiver.emit(metrics("cpu.time", 3)).await, Verdict::Accepted);
+/// service.stop().await;
+/// assert_eq!(exporter.items(), 3);
+/// # });
+/// ```
 #[derive(Clone)]
-pub struct Source {
+pub struct ScriptedReceiver {
     key: String,
     script: Arc<Script>,
 }
 
-impl Default for Source {
+impl Default for ScriptedReceiver {
     fn default() -> Self {
         let (commands, told) = mpsc::unbounded_channel();
-        let (key, start) = (fresh_key("source"), Mutex::default());
-        let script = Arc::new(Script { commands, told: told.into(), start });
-        SCRIPTS.keep(&key, &script);
-        Source { key, script }
+        let script = Arc::new(Script { commands, told: told.into(), start: Mutex::default() });
+        ScriptedReceiver { key: SCRIPTS.keep("source", &script), script }
     }
 }
 
-impl Source {
-    /// A source that starts.
+impl ScriptedReceiver {
+    /// A receiver that starts, and waits to be told something.
     pub fn new() -> Self {
-        Source::default()
+        ScriptedReceiver::default()
     }
 
     /// What it does from now on when it is started.
@@ -96,7 +120,7 @@ impl Source {
         *lock(&self.script.start) = start;
     }
 
-    /// Tells it something.
+    /// Tells it something. It does one thing after the other, over all its restarts.
     pub fn tell(&self, command: Command) {
         self.script.commands.send(command).expect("the script holds the other end");
     }
@@ -109,29 +133,32 @@ impl Source {
     }
 
     /// Emits a batch and waits for its verdict.
+    ///
+    /// # Panics
+    /// When none comes: the receiver does not run, or ended before.
     pub async fn emit(&self, batch: Batch) -> Verdict {
-        within_ceiling(self.send(batch)).await.expect("the source lives until the verdict")
+        within_ceiling(self.send(batch)).await.expect("the receiver lives until the verdict")
     }
 }
 
 /// The key, as it stands in a configuration.
-impl fmt::Display for Source {
+impl fmt::Display for ScriptedReceiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.key)
     }
 }
 
 impl Receiver for TestSource {
-    fn new(config: Config) -> Result<Self, SourceError> {
-        let script = SCRIPTS.find(&config.key).ok_or(SourceError::NoScript(config.key))?;
+    fn new(settings: Settings) -> Result<Self, ReceiveFailure> {
+        let script = SCRIPTS.find(&settings.key).ok_or(ReceiveFailure::NoScript(settings.key))?;
         Ok(TestSource { script })
     }
 
-    async fn start(&mut self, cx: &Cx<Self>) -> Result<(), SourceError> {
+    async fn start(&mut self, cx: &Cx<Self>) -> Result<(), ReceiveFailure> {
         let start = *lock(&self.script.start);
         match start {
             Start::Ready => {}
-            Start::Fail => return Err(SourceError::Told),
+            Start::Fail => return Err(ReceiveFailure::Told),
             Start::Hang => pending().await,
             Start::Panic => panic!("told to panic in start"),
             Start::Degraded => cx.set_degraded(true),
@@ -139,11 +166,12 @@ impl Receiver for TestSource {
         Ok(())
     }
 
-    async fn run(self, mut cx: Cx<Self>) -> Result<(), SourceError> {
+    async fn run(self, mut cx: Cx<Self>) -> Result<(), ReceiveFailure> {
         let mut told = self.script.told.lock().await;
         while let Some(Some(command)) = cx.until_shutdown(told.recv()).await {
             match command {
                 Command::Emit(batch, reply) => {
+                    // The test may have gone.
                     let _ = reply.send(cx.emit(batch).await);
                 }
                 Command::EmitBeside(batch, reply) => {
@@ -159,7 +187,7 @@ impl Receiver for TestSource {
                 Command::PanicBeside => cx.spawn(async { panic!("told to panic in a task") }),
                 Command::Degraded(degraded) => cx.set_degraded(degraded),
                 Command::Panic => panic!("told to panic"),
-                Command::Fail => return Err(SourceError::Told),
+                Command::Fail => return Err(ReceiveFailure::Told),
                 Command::End => return Ok(()),
                 Command::IgnoreShutdown => pending().await,
             }

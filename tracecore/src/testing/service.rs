@@ -1,0 +1,169 @@
+//! A service under test: built from YAML, its events heard from the first on.
+
+use std::fmt::Display;
+use std::time::{Duration, SystemTime};
+
+use super::ceiling::within_ceiling;
+use super::registry;
+use super::telemetry::{TelemetrySnapshot, sample};
+use crate::config::{self, Config, Source};
+use crate::events::{Event, Events, Subscription};
+use crate::runtime::{BuildError, Running, Service, StartError};
+use crate::telemetry::{BuildInfo, Resource};
+use crate::time::Clock;
+
+/// A running service and its events.
+///
+/// It has the components that are linked into the test and those of the kit, an identity that is the same on every
+/// machine (host `node-7`, instance `one`, version 1.2.3), and a wall clock that begins at the second 1,000,000,000 of the
+/// epoch and moves with the pausable clock.
+///
+/// ```
+/// use tracecore::testing::{RecordingExporter, ScriptedReceiver, TestService, metrics, pipeline};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+/// # runtime.block_on(async {
+/// let (receiver, exporter) = (ScriptedReceiver::new(), RecordingExporter::new());
+/// let service = TestService::start(&pipeline(&receiver, &exporter, "")).await;
+/// let before = service.snapshot();
+/// receiver.emit(metrics("cpu.time", 3)).await;
+/// let accepted = before.delta("tracecore_pipeline_items_total", &[("direction", "in")]);
+/// assert_eq!(accepted, 3.0);
+/// service.stop().await;
+/// # });
+/// ```
+pub struct TestService {
+    /// The service.
+    pub running: Running,
+    /// Its events since before the start.
+    pub events: Subscription,
+}
+
+/// The configuration that this YAML is. It sees no variable of the environment.
+///
+/// # Panics
+/// When it is none, with all that is wrong.
+pub fn config(yaml: &str) -> Config {
+    let loaded = config::load(&[Source::Yaml(yaml.to_owned())], &[], &|_| None);
+    let config = loaded.and_then(|loaded| Config::from_tree(loaded.root));
+    config.unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+/// The service that this YAML asks for, not started, and its events from the first on.
+///
+/// # Panics
+/// When there is no such service, with all that is wrong.
+pub fn build(yaml: &str) -> (Service, Subscription) {
+    let events = Events::default();
+    let heard = events.subscribe();
+    let build = BuildInfo::new("tracecore-tests", "1.2.3", "");
+    let resource = Resource::detect(&build).with("host.name", "node-7").with("service.instance.id", "one");
+    // A round second, so that start times can be read off.
+    let clock = Clock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000));
+    let builder = Service::builder().events(events).build_info(build).resource(resource).clock(clock);
+    (builder.build(config(yaml), &registry()).unwrap_or_else(|error| panic!("{error}")), heard)
+}
+
+/// Why this YAML, which is a configuration, makes no service.
+///
+/// # Panics
+/// When it makes one.
+pub fn build_error(yaml: &str) -> BuildError {
+    Service::builder().build(config(yaml), &registry()).err().expect("this is no service")
+}
+
+/// The YAML of one pipeline of metrics from a `test_source` to a `test_sink` with these keys, and with more settings of the
+/// exporter, a line each.
+///
+/// ```
+/// use tracecore::testing::{RecordingExporter, ScriptedReceiver, pipeline};
+///
+/// let (receiver, exporter) = (ScriptedReceiver::new(), RecordingExporter::new());
+/// let yaml = pipeline(&receiver, &exporter, "sending_queue: {queue_size: 1}");
+/// assert!(yaml.contains(&format!("    key: {exporter}\n    sending_queue: {{queue_size: 1}}\n")));
+/// ```
+pub fn pipeline(receiver: impl Display, exporter: impl Display, settings: &str) -> String {
+    let settings = settings.lines().map(|line| format!("\n    {}", line.trim_end())).collect::<String>();
+    format!(
+        "
+receivers:
+  test_source:
+    key: {receiver}
+exporters:
+  test_sink:
+    key: {exporter}{settings}
+service:
+  pipelines:
+    metrics:
+      receivers: [test_source]
+      exporters: [test_sink]
+"
+    )
+}
+
+impl TestService {
+    /// Starts the service that this YAML asks for, and waits until it is ready.
+    ///
+    /// # Panics
+    /// When there is no such service, when it does not start, and when it does not get ready.
+    pub async fn start(yaml: &str) -> TestService {
+        let mut service = TestService::try_start(yaml).await.unwrap_or_else(|error| panic!("{error}"));
+        within_ceiling(service.running.ready()).await;
+        service
+    }
+
+    /// Starts the service that this YAML asks for. It may not be ready yet.
+    ///
+    /// # Errors
+    /// As [`Service::start`].
+    ///
+    /// # Panics
+    /// When there is no such service.
+    pub async fn try_start(yaml: &str) -> Result<TestService, StartError> {
+        let (service, events) = build(yaml);
+        Ok(TestService { running: service.start().await?, events })
+    }
+
+    /// Waits for the first event that `wanted` accepts.
+    ///
+    /// # Panics
+    /// When none comes.
+    pub async fn wait_for(&mut self, wanted: impl FnMut(&Event) -> bool) -> Event {
+        let event = within_ceiling(self.events.wait_for(wanted)).await;
+        event.expect("the bus lives as long as the service")
+    }
+
+    /// Waits for this many such events.
+    pub async fn wait_for_all(&mut self, count: usize, mut wanted: impl FnMut(&Event) -> bool) {
+        for _ in 0..count {
+            self.wait_for(&mut wanted).await;
+        }
+    }
+
+    /// The sum of the series of this family of its self-telemetry with these labels.
+    ///
+    /// # Panics
+    /// When there is none, with what there is.
+    pub fn sample(&self, family: &str, labels: &[(&str, &str)]) -> f64 {
+        sample(self.running.telemetry(), family, labels)
+    }
+
+    /// Its self-telemetry as it is now, to compare with later.
+    pub fn snapshot(&self) -> TelemetrySnapshot {
+        TelemetrySnapshot::take(self.running.telemetry())
+    }
+
+    /// Stops the service and gives what it told since it was last listened to.
+    pub async fn stop(mut self) -> Vec<Event> {
+        within_ceiling(self.running.stop()).await;
+        let mut told = Vec::new();
+        let last = |event: &Event| *event == Event::ServiceStopped;
+        while let Some(event) = self.events.next().await {
+            told.push(event);
+            if told.last().is_some_and(last) {
+                break;
+            }
+        }
+        told
+    }
+}
