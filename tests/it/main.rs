@@ -15,4 +15,5 @@ mod shutdown;
 mod start;
 mod supervision;
 mod telemetry;
+mod testkit;
 mod ui;
