@@ -1,6 +1,8 @@
 //! A client, and what it reads from an exposition.
 
-use crate::process::{CEILING, Process};
+use tracecore::testing::{CEILING, ceiling};
+
+use crate::process::Process;
 
 /// An answer.
 pub(crate) struct Answer {
@@ -11,7 +13,7 @@ pub(crate) struct Answer {
 
 /// The answer to `GET url`; `None` if there is no connection.
 pub(crate) fn try_get(url: &str, accept: &str) -> Option<Answer> {
-    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(CEILING));
+    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(ceiling(CEILING)));
     let agent: ureq::Agent = config.build().into();
     let mut response = agent.get(url).header("Accept", accept).call().ok()?;
     let body = response.body_mut().read_to_string().expect("the body is text");

@@ -5,14 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
 use std::{fs, thread};
 
 use rustix::process::{Pid, Signal, kill_process};
+use tracecore::testing::{CEILING, ceiling};
 use tracecore::time::Instant;
-
-/// How long an event may take before the test fails: far longer than any event takes with both cores busy.
-pub(crate) const CEILING: Duration = Duration::from_secs(20);
 
 /// The state of a listening socket in `/proc/net/tcp`.
 const LISTEN: &str = "0A";
@@ -74,7 +71,7 @@ impl Lines {
 
     /// The next line; `None` once the process has closed the pipe.
     pub(crate) fn next(&mut self) -> Option<String> {
-        match self.lines.recv_timeout(CEILING) {
+        match self.lines.recv_timeout(ceiling(CEILING)) {
             Ok(line) => {
                 self.seen.push(line.clone());
                 Some(line)
@@ -198,6 +195,6 @@ pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>
         if let Some(value) = condition() {
             return value;
         }
-        assert!(start.elapsed() < CEILING, "{what} did not happen");
+        assert!(start.elapsed() < ceiling(CEILING), "{what} did not happen");
     }
 }

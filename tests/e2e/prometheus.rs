@@ -10,9 +10,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::{fs, thread};
 
 use serde_json::Value;
+use tracecore::testing::{CEILING, ceiling};
 
 use crate::http::{get, surface_of};
-use crate::process::{CEILING, Process, eventually, tracecore};
+use crate::process::{Process, eventually, tracecore};
 
 /// How often a scrape is waited for: the last one only shows that those before are stored.
 const SCRAPES: usize = 3;
@@ -61,7 +62,7 @@ impl Tap {
     /// The next text in either direction that begins so, up to its empty line.
     fn hears(&self, start: &str) -> String {
         loop {
-            let text = self.heard.recv_timeout(CEILING).expect("Prometheus scrapes");
+            let text = self.heard.recv_timeout(ceiling(CEILING)).expect("Prometheus scrapes");
             if text.starts_with(start) {
                 return text.split("\r\n\r\n").next().unwrap_or_default().to_lowercase();
             }

@@ -228,8 +228,15 @@ async fn a_stop_during_the_start_is_honoured() {
             .replace("      exporters:", "      processors: [test_processor]\n      exporters:");
         let (service, mut events) = build(&yaml);
         let began = Instant::now();
-        within_ceiling(service.run(tokio::time::sleep(Duration::from_secs(1)))).await.expect("a stop is no failure");
-        assert!(began.elapsed() < Duration::from_secs(2), "{slow}: {:?}", began.elapsed());
+        let hangs = async {
+            match slow {
+                Role::Receiver => source.start_begins().await,
+                Role::Processor => filter.start_begins().await,
+                Role::Exporter => sink.start_begins().await,
+            }
+        };
+        within_ceiling(service.run(hangs)).await.expect("a stop is no failure");
+        assert!(began.elapsed() < Duration::from_secs(1), "{slow}: {:?}", began.elapsed());
         let stopped = events.wait_for(|event| *event == Event::ServiceStopped);
         within_ceiling(stopped).await.expect("it says so");
     }

@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::ceiling::within_ceiling;
 use super::component;
-use super::script::{Scripts, Settings, Start, lock};
+use super::script::{Scripts, Settings, Start, Starts, lock};
 use crate::component::Exporter;
 use crate::cx::Cx;
 use crate::error::{Classify, ErrorKind, Retry};
@@ -101,7 +101,7 @@ struct Script {
     taken: Mutex<Vec<Batch>>,
     calls: mpsc::UnboundedSender<Batch>,
     gate: Semaphore,
-    start: Mutex<Start>,
+    start: Starts,
     /// Closed: a stop waits until it is opened.
     stops: Semaphore,
 }
@@ -144,7 +144,7 @@ impl Default for RecordingExporter {
             taken: Mutex::default(),
             calls,
             gate: Semaphore::new(0),
-            start: Mutex::default(),
+            start: Starts::default(),
             stops: Semaphore::new(1),
         });
         RecordingExporter { key: SCRIPTS.keep("sink", &script), script, called }
@@ -192,7 +192,15 @@ impl RecordingExporter {
 
     /// What it does from now on when it is started.
     pub fn on_start(&self, start: Start) {
-        *lock(&self.script.start) = start;
+        self.script.start.set(start);
+    }
+
+    /// Waits until its `start` is called. Every call is told once, those of the past first.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub async fn start_begins(&self) {
+        self.script.start.begins().await;
     }
 
     /// Lets `attempts` that stall, now or later, go on.
@@ -243,8 +251,7 @@ impl Exporter for TestSink {
     }
 
     async fn start(&mut self, _: &Cx<Self>) -> Result<(), ExportFailure> {
-        let start = *lock(&self.script.start);
-        match start {
+        match self.script.start.begin() {
             Start::Ready | Start::Degraded => Ok(()),
             Start::Fail => Err(ExportFailure::Away),
             Start::Hang => pending().await,

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::ceiling::within_ceiling;
 use super::component;
-use super::script::{Scripts, Settings, Start, lock};
+use super::script::{Scripts, Settings, Start, Starts, lock};
 use crate::component::Processor;
 use crate::cx::Cx;
 use crate::error::{Classify, ErrorKind, Retry};
@@ -73,7 +73,7 @@ type Process = Box<dyn FnMut(Batch) -> Result<Option<Batch>, ProcessFailure> + S
 
 struct Script {
     process: Mutex<Process>,
-    start: Mutex<Start>,
+    start: Starts,
     commands: mpsc::UnboundedSender<Background>,
     told: tokio::sync::Mutex<mpsc::UnboundedReceiver<Background>>,
     lives: mpsc::UnboundedSender<()>,
@@ -126,13 +126,21 @@ impl ScriptedProcessor {
         let (commands, told) = mpsc::unbounded_channel();
         let (lives, lived) = mpsc::unbounded_channel();
         let process: Mutex<Process> = Mutex::new(Box::new(process));
-        let script = Arc::new(Script { process, start: Mutex::default(), commands, told: told.into(), lives });
+        let script = Arc::new(Script { process, start: Starts::default(), commands, told: told.into(), lives });
         ScriptedProcessor { key: SCRIPTS.keep("filter", &script), script, lived }
     }
 
     /// What it does from now on when it is started.
     pub fn on_start(&self, start: Start) {
-        *lock(&self.script.start) = start;
+        self.script.start.set(start);
+    }
+
+    /// Waits until its `start` is called. Every call is told once, those of the past first.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub async fn start_begins(&self) {
+        self.script.start.begins().await;
     }
 
     /// Tells its `background` something.
@@ -163,8 +171,7 @@ impl Processor for TestProcessor {
     }
 
     async fn start(&mut self, _: &Cx<Self>) -> Result<(), ProcessFailure> {
-        let start = *lock(&self.script.start);
-        match start {
+        match self.script.start.begin() {
             Start::Ready | Start::Degraded => Ok(()),
             Start::Fail => Err(ProcessFailure::ForNow),
             Start::Hang => pending().await,

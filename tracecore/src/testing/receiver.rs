@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::future::pending;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::ceiling::within_ceiling;
 use super::component;
-use super::script::{Scripts, Settings, Start, lock};
+use super::script::{Scripts, Settings, Start, Starts};
 use crate::component::Receiver;
 use crate::cx::Cx;
 use crate::emit::Verdict;
@@ -77,7 +77,7 @@ struct Script {
     commands: mpsc::UnboundedSender<Command>,
     /// Survives the incarnations: what one did not get to, the next one does.
     told: tokio::sync::Mutex<mpsc::UnboundedReceiver<Command>>,
-    start: Mutex<Start>,
+    start: Starts,
 }
 
 /// The far end of a `test_source`: a receiver that emits what a test gives it. Its text is the key for the YAML.
@@ -104,7 +104,7 @@ pub struct ScriptedReceiver {
 impl Default for ScriptedReceiver {
     fn default() -> Self {
         let (commands, told) = mpsc::unbounded_channel();
-        let script = Arc::new(Script { commands, told: told.into(), start: Mutex::default() });
+        let script = Arc::new(Script { commands, told: told.into(), start: Starts::default() });
         ScriptedReceiver { key: SCRIPTS.keep("source", &script), script }
     }
 }
@@ -117,7 +117,15 @@ impl ScriptedReceiver {
 
     /// What it does from now on when it is started.
     pub fn on_start(&self, start: Start) {
-        *lock(&self.script.start) = start;
+        self.script.start.set(start);
+    }
+
+    /// Waits until its `start` is called. Every call is told once, those of the past first.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub async fn start_begins(&self) {
+        self.script.start.begins().await;
     }
 
     /// Tells it something. It does one thing after the other, over all its restarts.
@@ -155,8 +163,7 @@ impl Receiver for TestSource {
     }
 
     async fn start(&mut self, cx: &Cx<Self>) -> Result<(), ReceiveFailure> {
-        let start = *lock(&self.script.start);
-        match start {
+        match self.script.start.begin() {
             Start::Ready => {}
             Start::Fail => return Err(ReceiveFailure::Told),
             Start::Hang => pending().await,

@@ -9,6 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
+
+use super::ceiling::within_ceiling;
 
 /// What a component does when it is started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,6 +67,35 @@ impl<T> Scripts<T> {
 impl<T> Default for Scripts<T> {
     fn default() -> Self {
         Scripts::new()
+    }
+}
+
+/// What a component does when it is started, and each start as an event.
+pub(super) struct Starts {
+    next: Mutex<Start>,
+    begun: Semaphore,
+}
+
+impl Default for Starts {
+    fn default() -> Self {
+        Starts { next: Mutex::default(), begun: Semaphore::new(0) }
+    }
+}
+
+impl Starts {
+    pub(super) fn set(&self, start: Start) {
+        *lock(&self.next) = start;
+    }
+
+    /// The component's side: its `start` is called.
+    pub(super) fn begin(&self) -> Start {
+        self.begun.add_permits(1);
+        *lock(&self.next)
+    }
+
+    /// The test's side: waits for one call.
+    pub(super) async fn begins(&self) {
+        within_ceiling(self.begun.acquire()).await.expect("it is never closed").forget();
     }
 }
 

@@ -18,13 +18,42 @@ fn finds_what_is_unfinished() {
 }
 
 #[test]
-fn finds_a_test_that_sleeps_on_a_real_clock() {
-    let sleep = format!("    tokio::{}::sleep(ONE_SECOND).await;\n", "time");
-    assert_eq!(sources::check(&file("tests/it/queue.rs", &sleep)).len(), 1);
-    let inline = format!("fn wait() {{}}\n#[cfg(test)]\nmod tests {{\n{sleep}}}\n");
-    assert_eq!(sources::check(&file("tracecore/src/graph.rs", &inline)).len(), 1);
-    let paused = format!("#[tokio::test(start_paused = true)]\n{sleep}");
-    assert!(sources::check(&file("tests/it/queue.rs", &paused)).is_empty());
+fn finds_a_test_that_sleeps() {
+    let nap = concat!("sle", "ep");
+    let sleeps = [
+        format!("    tokio::time::{nap}(ONE_SECOND).await;"),
+        format!("    {nap}(ONE_SECOND).await;"),
+        format!("    use std::thread::{nap} as nap;"),
+        format!("    tokio::time::{nap}_until(then).await;"),
+        format!("    let mut ticks = {}(ONE_SECOND);", concat!("inter", "val")),
+        format!("    thread::{}(ONE_SECOND);", concat!("park_", "timeout")),
+        format!("    lines.{}(ONE_SECOND);", concat!("recv_", "timeout")),
+        format!("    Command::new(\"sh\").args([\"-c\", \"{nap} 1; true\"]);"),
+    ];
+    for line in &sleeps {
+        let paused = format!("#[tokio::test(start_paused = true)]\n{line}\n");
+        assert_eq!(sources::check(&file("tests/it/queue.rs", &paused)).len(), 1, "{line}");
+        let inline = format!("fn wait() {{}}\n#[cfg(test)]\nmod tests {{\n{line}\n}}\n");
+        assert_eq!(sources::check(&file("tracecore/src/graph.rs", &inline)).len(), 1, "{line}");
+        assert_eq!(sources::check(&file("tracecore/src/testing/receiver.rs", line)).len(), 1, "{line}");
+        assert!(sources::check(&file("tracecore/src/graph.rs", line)).is_empty(), "not a test: {line}");
+    }
+    for line in [
+        "// It does not sle\u{65}p (ever).",
+        "    \"yaml:receivers::clock::interval: 1s\"",
+        "    Self::default_interval();",
+        "    asleep(1);",
+    ] {
+        assert!(sources::check(&file("tests/it/queue.rs", line)).is_empty(), "{line}");
+    }
+}
+
+#[test]
+fn lets_a_test_sleep_only_where_a_reason_stands_for_it() {
+    let line = format!("        match self.lines.{}(CEILING) {{", concat!("recv_", "timeout"));
+    assert!(sources::check(&file("tests/e2e/process.rs", &line)).is_empty());
+    let other = line.replace(concat!("recv_", "timeout"), concat!("sle", "ep"));
+    assert_eq!(sources::check(&file("tests/e2e/process.rs", &other)).len(), 1);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::testing::ceiling;
 use crate::time::Instant;
 
 /// Far above what any of these takes in a debug build, far below a hang.
@@ -167,7 +168,7 @@ fn large_and_twisted_texts_end_quickly() {
         let root = try_load(&[&text], &[("A", "${A}")], &[]);
         let config = root.map(|loaded| Config::from_tree(loaded.root));
         let shown: String = text.chars().take(10).collect();
-        assert!(started.elapsed() < PATIENCE, "{shown:?} took {:?}, {}", started.elapsed(), config.is_ok());
+        assert!(started.elapsed() < ceiling(PATIENCE), "{shown:?} took {:?}, {}", started.elapsed(), config.is_ok());
     }
 }
 
@@ -176,5 +177,5 @@ fn many_keys_merge_quickly() {
     let text: String = (0..24_000).map(|n| format!("k{n}: 1\n")).collect();
     let started = Instant::now();
     assert_eq!(try_load(&[&text, &text], &[], &[]).unwrap().root.entries().len(), 24_000);
-    assert!(started.elapsed() < PATIENCE, "{:?}", started.elapsed());
+    assert!(started.elapsed() < ceiling(PATIENCE), "{:?}", started.elapsed());
 }
