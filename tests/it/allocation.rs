@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use tracecore::error::ErrorKind;
-use tracecore::events::{Event, Events};
+use tracecore::events::{Draft, Events, Filter, ServiceEvent};
 use tracecore::metrics::data::Maker;
 use tracecore::metrics::{MetricSet as _, Name};
 use tracecore::signal::view::View;
@@ -129,10 +129,12 @@ fn measuring_allocates_nothing() {
 #[test]
 fn an_event_that_nobody_hears_is_not_even_made() {
     let events = Events::default();
-    allocates_nothing("an event", || events.emit(|| unreachable!("there is no subscriber")));
-    drop(events.subscribe());
-    events.emit(|| Event::ServiceReady);
-    allocates_nothing("an event after the last subscriber", || events.emit(|| unreachable!("it has gone")));
+    allocates_nothing("an event", || events.emit::<ServiceEvent>(|| unreachable!("there is no subscriber")));
+    drop(events.subscribe(Filter::all()));
+    events.emit(|| Draft::new(ServiceEvent::Ready {}));
+    allocates_nothing("an event after the last subscriber", || {
+        events.emit::<ServiceEvent>(|| unreachable!("it has gone"))
+    });
 }
 
 /// From the command of a test to the far end of a queue and back: a batch is never copied, whatever its size.

@@ -6,11 +6,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tracecore::emit::{Refusal, Verdict};
-use tracecore::error::ErrorKind;
-use tracecore::events::Event;
 use tracecore::testing::{
     Answer, ExportFailure as SinkError, RecordingExporter as Sink, ScriptedReceiver as Source, TestService as Rig,
-    build_error, metrics, pipeline,
+    build_error, event, metrics, pipeline,
 };
 
 /// Waits of 1, 2, 4 … seconds to the millisecond.
@@ -40,7 +38,7 @@ async fn a_failed_delivery_is_tried_again_after_waits_that_grow() {
         waits.push(before.elapsed().as_secs());
     }
     assert_eq!(waits, [1, 2, 4, 8, 8], "at most max_interval");
-    rig.wait_for(|event| matches!(event, Event::ExportSucceeded { .. })).await;
+    rig.wait_for(event!("export.succeeded")).await;
     let calls = |result| rig.sample("tracecore_exporter_calls_total", &[("result", result)]);
     assert_eq!([calls("failure"), calls("success")], [5.0, 1.0]);
     assert_eq!(rig.sample("tracecore_exporter_dropped_total", &[]), 0.0);
@@ -53,7 +51,7 @@ async fn a_permanent_error_has_one_attempt() {
     let (sink, attempts) = failing(u64::MAX, SinkError::Refused);
     let mut rig = Rig::start(&pipeline(&source, &sink, EXACT)).await;
     assert!(source.emit(metrics("refused", 4)).await.is_accepted());
-    rig.wait_for(|event| matches!(event, Event::ItemsDropped { items: 4, reason: "permanent", .. })).await;
+    rig.wait_for(event!("batch.dropped", items = 4, reason = "permanent")).await;
     assert_eq!(attempts.load(Ordering::Relaxed), 1);
     rig.stop().await;
 }
@@ -79,7 +77,7 @@ async fn a_delivery_is_given_up_after_max_elapsed_time() {
     let mut rig = Rig::start(&pipeline(&source, &sink, &settings)).await;
     let before = Instant::now();
     let verdict = source.send(metrics("one", 2));
-    rig.wait_for(|event| matches!(event, Event::ItemsDropped { items: 2, reason: "retry_exhausted", .. })).await;
+    rig.wait_for(event!("batch.dropped", items = 2, reason = "retry_exhausted")).await;
     let elapsed = before.elapsed();
     assert!((40..=48).contains(&elapsed.as_secs()), "{elapsed:?}");
     // At 0, 1, 3, 7, 15, then every eight seconds.
@@ -95,7 +93,7 @@ async fn without_retry_a_batch_has_one_attempt() {
     let (sink, attempts) = failing(u64::MAX, SinkError::Away);
     let mut rig = Rig::start(&pipeline(&source, &sink, "retry_on_failure: {enabled: false}")).await;
     assert!(source.emit(metrics("one", 1)).await.is_accepted());
-    rig.wait_for(|event| matches!(event, Event::ItemsDropped { reason: "retry_exhausted", .. })).await;
+    rig.wait_for(event!("batch.dropped", reason = "retry_exhausted")).await;
     assert_eq!(attempts.load(Ordering::Relaxed), 1);
     rig.stop().await;
 }
@@ -107,8 +105,8 @@ async fn an_attempt_that_takes_too_long_has_failed() {
     let before = Instant::now();
     assert!(source.emit(metrics("one", 1)).await.is_accepted());
     sink.called().await;
-    let failed = rig.wait_for(|event| matches!(event, Event::ExportFailed { .. })).await;
-    assert!(matches!(failed, Event::ExportFailed { kind: ErrorKind::Io, .. }), "{failed:?}");
+    let failed = rig.wait_for(event!("export.failed")).await;
+    assert!(event!("export.failed", kind = "io").accepts(&failed), "{failed}");
     assert_eq!(before.elapsed().as_secs(), 3);
     rig.stop().await;
 }
@@ -120,9 +118,9 @@ async fn a_batch_that_waits_for_its_next_attempt_holds_up_no_other_consumer() {
     let settings = "retry_on_failure: {initial_interval: 1h, max_interval: 1h}\nsending_queue: {num_consumers: 2}";
     let mut rig = Rig::start(&pipeline(&source, &sink, settings)).await;
     assert!(source.emit(metrics("waits", 1)).await.is_accepted());
-    rig.wait_for(|event| matches!(event, Event::ExportFailed { .. })).await;
+    rig.wait_for(event!("export.failed")).await;
     assert!(source.emit(metrics("goes through", 2)).await.is_accepted());
-    rig.wait_for(|event| matches!(event, Event::ExportSucceeded { items: 2, .. })).await;
+    rig.wait_for(event!("export.succeeded", items = 2)).await;
     rig.stop().await;
 }
 
@@ -131,7 +129,7 @@ async fn what_the_other_side_took_a_batch_without_is_counted() {
     let (source, sink) = (Source::new(), Sink::answering(Answer::AcceptWithout(2)));
     let mut rig = Rig::start(&pipeline(&source, &sink, "")).await;
     assert!(source.emit(metrics("five", 5)).await.is_accepted());
-    rig.wait_for(|event| matches!(event, Event::ItemsDropped { items: 2, reason: "rejected", .. })).await;
+    rig.wait_for(event!("batch.dropped", items = 2, reason = "rejected")).await;
     assert_eq!(rig.sample("tracecore_exporter_dropped_total", &[("reason", "rejected")]), 2.0);
     assert_eq!(rig.sample("tracecore_exporter_calls_total", &[("result", "success")]), 1.0);
     rig.stop().await;

@@ -2,10 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tracecore::events::Event;
 use tracecore::testing::{
     Answer, ExportFailure as SinkError, RecordingExporter as Sink, ScriptedProcessor as Filter,
-    ScriptedReceiver as Source, TestService as Rig, logs, metrics, name_of, pipeline, spans,
+    ScriptedReceiver as Source, TestService as Rig, event, logs, metrics, name_of, pipeline, spans,
 };
 
 /// Both directions of a pipeline, in items and in bytes.
@@ -130,7 +129,7 @@ async fn shared_exporter_counted_once() {
     let mut rig = Rig::start(&crossed(&one, &two, &shared, &own)).await;
     rig.sample("tracecore_exporter_failure_rate", &[]);
     assert!(!one.emit(metrics("from one", 1)).await.is_accepted());
-    rig.wait_for(|event| matches!(event, Event::ExportSucceeded { .. })).await;
+    rig.wait_for(event!("export.succeeded")).await;
     // Two calls of the shared one fail, one of the other succeeds.
     tokio::time::advance(std::time::Duration::from_secs(60)).await;
     let rate = rig.sample("tracecore_exporter_failure_rate", &[]);

@@ -8,10 +8,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tracecore::config::{self, Config, Source};
 use tracecore::error::Report;
-use tracecore::events::{Event, Events, Subscription};
+use tracecore::events::{Filter, Subscription};
 use tracecore::registry::Registry;
 use tracecore::runtime::{Running, Service};
 use tracecore::telemetry::{BuildInfo, Resource};
+use tracecore::testing::event;
 
 /// The clock, shown on `endpoint` by an exporter with further settings, a line each.
 fn yaml(endpoint: SocketAddr, settings: &str) -> String {
@@ -35,13 +36,13 @@ service:
 
 fn build(yaml: String) -> (Service, Subscription) {
     let loaded = config::load(&[Source::Yaml(yaml)], &[], &|_| None).expect("valid YAML");
-    let events = Events::default();
-    let heard = events.subscribe();
     let build = BuildInfo::new("tracecore", "1.2.3", "");
     let resource = Resource::detect(&build).with("host.name", "node-7").with("service.instance.id", "one");
-    let builder = Service::builder().events(events).build_info(build).resource(resource);
+    let builder = Service::builder().build_info(build).resource(resource);
     let config = Config::from_tree(loaded.root).expect("a coherent configuration");
-    (builder.build(config, &Registry::linked().unwrap()).unwrap(), heard)
+    let service = builder.build(config, &Registry::linked().unwrap()).unwrap();
+    let heard = service.events().subscribe(Filter::all());
+    (service, heard)
 }
 
 /// A port that is free now: the exporter says which one it took only in its log.
@@ -53,7 +54,7 @@ fn free_port() -> SocketAddr {
 async fn delivering(yaml: String) -> Running {
     let (service, mut events) = build(yaml);
     let running = service.start().await.unwrap();
-    events.wait_for(|event| matches!(event, Event::ExportSucceeded { .. })).await.unwrap();
+    events.wait_for(&event!("export.succeeded")).await.unwrap();
     running
 }
 

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use tracecore::emit::{Refusal, Verdict};
-use tracecore::events::Event;
 use tracecore::testing::{
     Answer, ExportFailure as SinkError, RecordingExporter as Sink, ScriptedReceiver as Source, TestService as Rig,
-    metrics, name_of, pipeline,
+    event, metrics, name_of, pipeline,
 };
 
 const RETRYABLE: Verdict = Verdict::Refused(Refusal::Retryable { after: Duration::from_secs(1) });
@@ -70,7 +69,7 @@ async fn a_stalled_exporter_drives_the_depth_ratio_to_one_and_back() {
     assert_eq!(source.emit(metrics("one more", 1)).await, RETRYABLE);
 
     sink.release(4);
-    rig.wait_for_all(4, |event| matches!(event, Event::ExportSucceeded { .. })).await;
+    rig.wait_for_all(4, event!("export.succeeded")).await;
     assert_eq!(depth(&rig), 0.0);
     rig.stop().await;
 }
@@ -93,7 +92,7 @@ async fn without_wait_for_result_a_queued_batch_is_accepted_whatever_becomes_of_
     let (source, sink) = (Source::new(), Sink::answering(Answer::Fail(SinkError::Refused)));
     let mut rig = Rig::start(&pipeline(&source, &sink, "")).await;
     assert_eq!(source.emit(metrics("refused", 1)).await, Verdict::Accepted);
-    rig.wait_for(|event| matches!(event, Event::ItemsDropped { reason: "permanent", .. })).await;
+    rig.wait_for(event!("batch.dropped", reason = "permanent")).await;
     assert_eq!(rig.sample("tracecore_receiver_errors_total", &[("kind", "downstream")]), 0.0);
     rig.stop().await;
 }
@@ -139,7 +138,7 @@ async fn with_drop_a_full_queue_counts_and_leaves_its_sibling_alone() {
     two.called().await;
 
     assert_eq!(source.emit(metrics("to one", 5)).await, Verdict::Accepted);
-    rig.wait_for(|event| matches!(event, Event::ItemsDropped { items: 5, reason: "queue_full", .. })).await;
+    rig.wait_for(event!("batch.dropped", items = 5, reason = "queue_full")).await;
     let dropped =
         |id| rig.sample("tracecore_exporter_dropped_total", &[("reason", "queue_full"), ("component_id", id)]);
     assert_eq!([dropped("test_sink/one"), dropped("test_sink/two")], [0.0, 5.0]);

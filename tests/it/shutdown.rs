@@ -1,14 +1,15 @@
 //! The stop: its order, its deadlines, and what it counts as lost.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracecore::component::Role;
-use tracecore::events::Event;
+use tracecore::events::{BatchEvent, Event, Filter as EventFilter, Occurrence};
 use tracecore::testing::{
     Answer, Command, ExportFailure as SinkError, RecordingExporter as Sink, ScriptedProcessor as Filter,
-    ScriptedReceiver as Source, Start, TestService as Rig, build, metrics, pipeline, within_ceiling,
+    ScriptedReceiver as Source, Start, TestService as Rig, build, event, metrics, pipeline, within_ceiling,
 };
 
 /// The default of `service.drain_timeout`.
@@ -16,9 +17,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// What the stop may take beside the drain: a second for each `stop`, and the grace of an abort.
 const REST: Duration = Duration::from_secs(3);
 
-fn shutdown_losses(events: &[Event]) -> Vec<u64> {
-    let lost = |event: &Event| match event {
-        Event::ItemsDropped { items, reason: "shutdown", .. } => Some(*items),
+fn shutdown_losses(events: &[Arc<Occurrence>]) -> Vec<u64> {
+    let lost = |occurrence: &Arc<Occurrence>| match occurrence.event {
+        Event::Batch(BatchEvent::Dropped { items, reason: "shutdown" }) => Some(items),
         _ => None,
     };
     events.iter().filter_map(lost).collect()
@@ -53,7 +54,7 @@ async fn leftovers_are_counted_with_their_number_and_the_stop_ends() {
         let began = Instant::now();
         let events = rig.stop().await;
         assert_eq!(shutdown_losses(&events), [12], "{consumers} consumers");
-        assert_eq!(events.last(), Some(&Event::ServiceStopped));
+        assert_eq!(order(&events).last().map(String::as_str), Some("stopped"));
         assert!((DRAIN..DRAIN + REST).contains(&began.elapsed()), "{:?}", began.elapsed());
     }
 }
@@ -67,10 +68,11 @@ async fn leftovers_stand_on_the_counter_before_the_telemetry_goes() {
     sink.hold_stop();
     let telemetry = rig.running.telemetry().clone();
     let mut stopping = std::pin::pin!(rig.running.stop());
+    let lost = event!("batch.dropped", reason = "shutdown");
     tokio::select! {
         biased;
         () = &mut stopping => panic!("the exporter holds the stop"),
-        _ = rig.events.wait_for(|event| matches!(event, Event::ItemsDropped { reason: "shutdown", .. })) => {}
+        _ = rig.events.wait_for(&lost) => {}
     }
     let labels = [("reason", "shutdown"), ("component_id", "test_sink")];
     assert_eq!(tracecore::testing::sample(&telemetry, "tracecore_exporter_dropped_total", &labels), 9.0);
@@ -84,7 +86,7 @@ async fn a_back_off_does_not_outlast_the_drain() {
     let settings = "retry_on_failure: {initial_interval: 1h, max_interval: 1h}";
     let mut rig = Rig::start(&pipeline(&source, &sink, settings)).await;
     assert!(source.emit(metrics("waits an hour", 6)).await.is_accepted());
-    rig.wait_for(|event| matches!(event, Event::ExportFailed { .. })).await;
+    rig.wait_for(event!("export.failed")).await;
     sink.answer(|_| Answer::Accept);
     let began = Instant::now();
     assert_eq!(shutdown_losses(&rig.stop().await), [0; 0]);
@@ -117,19 +119,24 @@ async fn a_receiver_that_ignores_the_shutdown_is_aborted() {
     let events = rig.stop().await;
     assert!(began.elapsed() < DRAIN + REST, "{:?}", began.elapsed());
     assert!(within_ceiling(released).await.is_err(), "its tasks went with it");
-    assert_eq!(events.last(), Some(&Event::ServiceStopped));
+    assert_eq!(order(&events).last().map(String::as_str), Some("stopped"));
     assert_eq!(sink.items(), 1);
 }
 
 /// The events of a stop that tell its order: who stopped, by role.
-fn order(events: &[Event]) -> Vec<String> {
-    let told = events.iter().filter_map(|event| match event {
-        Event::ServiceStopping => Some("stopping".to_owned()),
-        Event::ServiceReady => Some("ready".to_owned()),
-        Event::ServiceStopped => Some("stopped".to_owned()),
-        Event::ComponentStarted { role, .. } => Some(format!("{role} started")),
-        Event::ComponentStopped { role, .. } => Some(format!("{role} stopped")),
-        Event::ExportSucceeded { .. } => Some("exported".to_owned()),
+fn order(events: &[Arc<Occurrence>]) -> Vec<String> {
+    let role = |occurrence: &Occurrence| match occurrence.meta.component.as_ref()?.component_type() {
+        "test_source" => Some(Role::Receiver),
+        "test_processor" => Some(Role::Processor),
+        _ => Some(Role::Exporter),
+    };
+    let told = events.iter().filter_map(|occurrence| match (occurrence.name(), role(occurrence)) {
+        ("service.stopping", None) => Some("stopping".to_owned()),
+        ("service.ready", None) => Some("ready".to_owned()),
+        ("service.stopped", None) => Some("stopped".to_owned()),
+        ("service.started", Some(role)) => Some(format!("{role} started")),
+        ("service.stopped", Some(role)) => Some(format!("{role} stopped")),
+        ("export.succeeded", _) => Some("exported".to_owned()),
         _ => None,
     });
     told.collect()
@@ -170,8 +177,8 @@ async fn boot_event_sequence() {
     let filters = [(); 2].map(|()| Filter::new(|batch| Ok(Some(batch))));
     let mut rig = Rig::start(&twice(&[(); 2].map(|()| Source::new()), &filters, &[(); 2].map(|()| Sink::new()))).await;
     let mut events = Vec::new();
-    while events.last() != Some(&Event::ServiceReady) {
-        events.push(rig.wait_for(|_| true).await);
+    while events.last().is_none_or(|last: &Arc<Occurrence>| last.name() != "service.ready") {
+        events.push(rig.wait_for(EventFilter::all()).await);
     }
     let started = |role: Role| [format!("{role} started"), format!("{role} started")];
     let expected = [started(Role::Exporter), started(Role::Processor), started(Role::Receiver)]
@@ -188,7 +195,7 @@ async fn shutdown_event_sequence() {
     let filters = [(); 2].map(|()| Filter::new(|batch| Ok(Some(batch))));
     let mut sinks = [(); 2].map(|()| Sink::answering(Answer::Stall));
     let mut rig = Rig::start(&twice(&sources, &filters, &sinks)).await;
-    rig.wait_for(|event| *event == Event::ServiceReady).await;
+    rig.wait_for(event!("service.ready")).await;
     assert!(sources[0].emit(metrics("queued", 1)).await.is_accepted());
     for sink in &mut sinks {
         sink.called().await;
@@ -237,7 +244,8 @@ async fn a_stop_during_the_start_is_honoured() {
         };
         within_ceiling(service.run(hangs)).await.expect("a stop is no failure");
         assert!(began.elapsed() < Duration::from_secs(1), "{slow}: {:?}", began.elapsed());
-        let stopped = events.wait_for(|event| *event == Event::ServiceStopped);
+        let last = event!("service.stopped", component = "");
+        let stopped = events.wait_for(&last);
         within_ceiling(stopped).await.expect("it says so");
     }
 }
@@ -248,10 +256,10 @@ async fn a_stop_that_came_before_the_start_starts_nothing() {
     let (service, mut events) = build(&pipeline(&source, &sink, ""));
     within_ceiling(service.run(std::future::ready(()))).await.expect("a stop is no failure");
     let mut told = Vec::new();
-    while told.last() != Some(&Event::ServiceStopped) {
-        told.push(events.next().await.expect("it ends with the stop"));
+    while told.last() != Some(&"service.stopped") {
+        told.push(events.next().await.expect("it ends with the stop").name());
     }
-    assert_eq!(told, [Event::ServiceStopping, Event::ServiceStopped]);
+    assert_eq!(told, ["service.stopping", "service.stopped"]);
 }
 
 /// The process ends on a second signal whatever the service does: dropping the stop is all that is asked of it.

@@ -5,11 +5,10 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tracecore::component::Role;
 use tracecore::emit::{Refusal, Verdict};
-use tracecore::events::Event;
 use tracecore::runtime::StartError;
 use tracecore::testing::{
     RecordingExporter as Sink, ScriptedProcessor as Filter, ScriptedReceiver as Source, Start, TestService as Rig,
-    build_error, metrics, pipeline, within_ceiling,
+    build_error, event, metrics, pipeline, within_ceiling,
 };
 
 /// A source, a processor and a sink, of which one does not start at first.
@@ -94,12 +93,12 @@ async fn with_retry_the_service_is_ready_once_the_component_has_started() {
         let parts = Parts::new(role, Start::Fail);
         let mut rig = within_ceiling(Rig::try_start(&parts.yaml("retry"))).await.expect("the start goes on without it");
         for _ in 0..3 {
-            rig.wait_for(|event| matches!(event, Event::ComponentStartFailed { .. })).await;
+            rig.wait_for(event!("service.start_failed")).await;
         }
         assert!(timeout(Duration::from_secs(10), rig.running.ready()).await.is_err(), "{role} has not started");
         parts.starts(Start::Ready);
         within_ceiling(rig.running.ready()).await;
-        rig.wait_for(|event| *event == Event::ServiceReady).await;
+        rig.wait_for(event!("service.ready")).await;
         assert_eq!(parts.source.emit(metrics("at last", 1)).await, Verdict::Accepted, "{role}");
         rig.stop().await;
         assert_eq!(parts.sink.items(), 1);
@@ -122,7 +121,7 @@ async fn while_an_exporter_is_tried_again_its_queue_fills() {
     let mut rig = within_ceiling(Rig::try_start(&parts.yaml("retry"))).await.expect("the start goes on without it");
     assert_eq!(parts.source.emit(metrics("early", 2)).await, Verdict::Accepted);
     parts.starts(Start::Ready);
-    rig.wait_for(|event| matches!(event, Event::ExportSucceeded { items: 2, .. })).await;
+    rig.wait_for(event!("export.succeeded", items = 2)).await;
     rig.stop().await;
 }
 
@@ -176,10 +175,10 @@ async fn a_failed_start_stops_what_had_started() {
     let parts = Parts::new(Role::Receiver, Start::Fail);
     let (service, mut events) = tracecore::testing::build(&parts.yaml("fail"));
     assert!(within_ceiling(service.start()).await.is_err());
-    let stopped =
-        within_ceiling(events.wait_for(|event| matches!(event, Event::ComponentStopped { role: Role::Exporter, .. })));
+    let stopped = event!("service.stopped", component = "test_sink");
+    let stopped = within_ceiling(events.wait_for(&stopped));
     stopped.await.expect("the exporter had started");
-    within_ceiling(events.wait_for(|event| *event == Event::ServiceStopped)).await.expect("it ends there");
+    within_ceiling(events.wait_for(&event!("service.stopped", component = ""))).await.expect("it ends there");
 }
 
 #[tokio::test]

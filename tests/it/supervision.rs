@@ -3,13 +3,10 @@
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tracecore::component::Role;
 use tracecore::emit::{Refusal, Verdict};
-use tracecore::error::ErrorKind;
-use tracecore::events::Event;
 use tracecore::testing::{
     Answer, Background, Command, ProcessFailure as FilterError, RecordingExporter as Sink, ScriptedProcessor as Filter,
-    ScriptedReceiver as Source, Start, TestService as Rig, metrics, name_of, pipeline, within_ceiling,
+    ScriptedReceiver as Source, Start, TestService as Rig, event, metrics, name_of, pipeline, within_ceiling,
 };
 
 const POISON: &str = "poison";
@@ -49,8 +46,8 @@ fn through(source: &Source, filter: &Filter, sink: &Sink) -> String {
         .replace("      exporters: [", "      processors: [test_processor]\n      exporters: [")
 }
 
-fn is_restart(event: &Event) -> bool {
-    matches!(event, Event::ComponentRestarted { .. })
+fn any_restart() -> tracecore::events::Filter {
+    event!("service.restarted")
 }
 
 fn poisonous(batch: &tracecore::signal::Batch) -> bool {
@@ -65,9 +62,9 @@ async fn a_panicking_receiver_is_restarted_once_and_the_other_pipelines_flow() {
 
     one.tell(Command::Panic);
     assert!(two.emit(metrics("meanwhile", 1)).await.is_accepted());
-    let restart = rig.wait_for(is_restart).await;
-    let Event::ComponentRestarted { id, role, kind } = restart else { unreachable!("that was waited for") };
-    assert_eq!((id.as_str(), role, kind), ("test_source/one", Role::Receiver, ErrorKind::Panic));
+    let restart = rig.wait_for(any_restart()).await;
+    let expected = event!("service.restarted", component = "test_source/one", role = "receiver", kind = "panic");
+    assert!(expected.with("restart_count", 1).accepts(&restart), "{restart}");
     assert!(one.emit(metrics("again", 1)).await.is_accepted());
     assert!(two.emit(metrics("still", 1)).await.is_accepted());
 
@@ -85,10 +82,10 @@ async fn restarts_leave_the_hour() {
     let (source, sink) = (Source::new(), Sink::new());
     let mut rig = Rig::start(&pipeline(&source, &sink, "")).await;
     source.tell(Command::Fail);
-    rig.wait_for(is_restart).await;
+    rig.wait_for(any_restart()).await;
     source.tell(Command::End);
-    let restart = rig.wait_for(is_restart).await;
-    assert!(matches!(restart, Event::ComponentRestarted { kind: ErrorKind::Init, .. }), "{restart:?}");
+    let restart = rig.wait_for(any_restart()).await;
+    assert!(event!("service.restarted", kind = "init").accepts(&restart), "{restart}");
     assert_eq!(rig.sample("tracecore_component_restart_count_per_hour", &[]), 2.0);
     tokio::time::advance(Duration::from_secs(3601)).await;
     assert_eq!(rig.sample("tracecore_component_restart_count_per_hour", &[]), 0.0);
@@ -104,7 +101,7 @@ async fn a_receiver_that_keeps_panicking_waits_longer_each_time() {
     for _ in 0..10 {
         let before = tokio::time::Instant::now();
         source.tell(Command::Panic);
-        rig.wait_for(is_restart).await;
+        rig.wait_for(any_restart()).await;
         waits.push(before.elapsed());
     }
     assert!(waits[0] <= Duration::from_millis(300), "{waits:?}");
@@ -115,7 +112,7 @@ async fn a_receiver_that_keeps_panicking_waits_longer_each_time() {
     tokio::time::advance(Duration::from_secs(61)).await;
     let before = tokio::time::Instant::now();
     source.tell(Command::Panic);
-    rig.wait_for(is_restart).await;
+    rig.wait_for(any_restart()).await;
     assert!(before.elapsed() <= Duration::from_millis(300));
     rig.stop().await;
 }
@@ -150,8 +147,8 @@ async fn a_poison_batch_costs_an_exporter_exactly_one() {
     for _ in 0..100 {
         assert!(source.emit(metrics("good", 1)).await.is_accepted());
     }
-    rig.wait_for(|event| matches!(event, Event::ItemsDropped { items: 7, reason: "panic", .. })).await;
-    rig.wait_for_all(100, |event| matches!(event, Event::ExportSucceeded { .. })).await;
+    rig.wait_for(event!("batch.dropped", items = 7, reason = "panic")).await;
+    rig.wait_for_all(100, event!("export.succeeded")).await;
     assert_eq!(rig.sample("tracecore_exporter_dropped_total", &[]), 7.0);
     let panics = rig.sample("tracecore_exporter_calls_total", &[("kind", "panic")]);
     assert_eq!(panics, 2.0, "it is tried once more");
@@ -166,7 +163,7 @@ async fn a_panic_of_one_moment_loses_no_batch() {
     sink.answer(move |_| if std::mem::take(&mut first) { Answer::Panic } else { Answer::Accept });
     let mut rig = Rig::start(&pipeline(&source, &sink, "")).await;
     assert!(source.emit(metrics("hapless", 3)).await.is_accepted());
-    rig.wait_for(|event| matches!(event, Event::ExportSucceeded { items: 3, .. })).await;
+    rig.wait_for(event!("export.succeeded", items = 3)).await;
     assert_eq!(rig.sample("tracecore_exporter_dropped_total", &[]), 0.0);
     assert_eq!(rig.sample("tracecore_component_restarts_total", &[("role", "exporter")]), 1.0);
     rig.stop().await;
@@ -182,7 +179,7 @@ async fn consumers_that_one_panic_hits_together_make_one_replacement() {
     }
     sink.answer(|_| Answer::Accept);
     sink.release(4);
-    rig.wait_for_all(4, |event| matches!(event, Event::ExportSucceeded { .. })).await;
+    rig.wait_for_all(4, event!("export.succeeded")).await;
     assert_eq!(rig.sample("tracecore_component_restarts_total", &[("role", "exporter")]), 1.0);
     assert_eq!(rig.sample("tracecore_exporter_dropped_total", &[]), 0.0);
     rig.stop().await;
@@ -214,11 +211,11 @@ async fn a_background_that_panics_runs_again() {
     let mut rig = Rig::start(&through(&source, &filter, &sink)).await;
     filter.background_begins().await;
     filter.tell(Background::Panic);
-    let restart = rig.wait_for(is_restart).await;
-    assert!(matches!(restart, Event::ComponentRestarted { role: Role::Processor, kind: ErrorKind::Panic, .. }));
+    let restart = rig.wait_for(any_restart()).await;
+    assert!(event!("service.restarted", role = "processor", kind = "panic").accepts(&restart), "{restart}");
     filter.background_begins().await;
     filter.tell(Background::Fail);
-    rig.wait_for(is_restart).await;
+    rig.wait_for(any_restart()).await;
     filter.background_begins().await;
     assert!(source.emit(metrics("all the while", 1)).await.is_accepted());
     rig.stop().await;
@@ -249,7 +246,7 @@ async fn a_receiver_is_degraded_between_two_lives() {
     let mut rig = Rig::start(&pipeline(&source, &sink, "")).await;
     let before = tokio::time::Instant::now();
     source.tell(Command::Panic);
-    rig.wait_for(is_restart).await;
+    rig.wait_for(any_restart()).await;
     assert!(source.emit(metrics("again", 1)).await.is_accepted());
     let away = before.elapsed().as_secs_f64();
     tokio::time::advance(Duration::from_secs(9)).await;
@@ -265,7 +262,7 @@ async fn a_life_does_not_outlive_itself_in_its_tasks() {
     let (held, released) = oneshot::channel::<()>();
     source.tell(Command::Linger(held));
     source.tell(Command::Panic);
-    rig.wait_for(is_restart).await;
+    rig.wait_for(any_restart()).await;
     // The next life spawns its own tasks: those of the last one are gone.
     assert!(within_ceiling(released).await.is_err(), "the sender was dropped with its task");
     rig.stop().await;
@@ -276,7 +273,7 @@ async fn a_panic_in_a_task_is_a_panic_of_its_component() {
     let (source, sink) = (Source::new(), Sink::new());
     let mut rig = Rig::start(&pipeline(&source, &sink, "")).await;
     source.tell(Command::PanicBeside);
-    rig.wait_for(is_restart).await;
+    rig.wait_for(any_restart()).await;
     assert_eq!(rig.sample("tracecore_component_restarts_total", &[("role", "receiver")]), 1.0);
     assert_eq!(rig.sample("tracecore_receiver_errors_total", &[("kind", "panic")]), 1.0);
     assert!(source.emit(metrics("after", 1)).await.is_accepted());
@@ -289,8 +286,8 @@ async fn panic_isolated() {
     source.on_start(Start::Panic);
     let yaml = pipeline(&source, &sink, "").replace("    key: source", "    on_start_error: retry\n    key: source");
     let mut rig = Rig::try_start(&yaml).await.expect("a panic in start is a failed start");
-    let failed = rig.wait_for(|event| matches!(event, Event::ComponentStartFailed { .. })).await;
-    assert!(matches!(failed, Event::ComponentStartFailed { kind: ErrorKind::Panic, .. }), "{failed:?}");
+    let failed = rig.wait_for(event!("service.start_failed")).await;
+    assert!(event!("service.start_failed", kind = "panic").accepts(&failed), "{failed}");
     source.on_start(Start::Ready);
     rig.running.ready().await;
     assert!(source.emit(metrics("at last", 1)).await.is_accepted());

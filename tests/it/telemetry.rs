@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use tracecore::error::ErrorKind;
-use tracecore::events::Event;
 use tracecore::testing::{
     Answer, ExportFailure as SinkError, RecordingExporter as Sink, ScriptedReceiver as Source, TestService as Rig,
-    metrics, pipeline, scrape,
+    event, metrics, pipeline, scrape,
 };
 use tracecore_tests::{Meter, Mode};
 
@@ -70,13 +68,13 @@ async fn old_failure_rolls_out() {
     assert_eq!(rate(&rig), 0.0);
     tokio::time::advance(Duration::from_secs(30)).await;
     assert!(source.emit(metrics("fails", 1)).await.is_accepted());
-    rig.wait_for(|event| matches!(event, Event::ExportFailed { kind: ErrorKind::Marshal, .. })).await;
+    rig.wait_for(event!("export.failed", kind = "marshal")).await;
     assert_eq!(rate(&rig), 1.0);
     sink.answer(|_| Answer::Accept);
     for _ in 0..3 {
         assert!(source.emit(metrics("succeeds", 1)).await.is_accepted());
     }
-    rig.wait_for_all(3, |event| matches!(event, Event::ExportSucceeded { .. })).await;
+    rig.wait_for_all(3, event!("export.succeeded")).await;
     assert_eq!(rate(&rig), 0.25);
 
     tokio::time::advance(Duration::from_secs(30)).await;

@@ -14,8 +14,9 @@ use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
 use crate::config::{ComponentId, PipelineId};
+use crate::cx::Activity;
 use crate::error::ErrorKind;
-use crate::events::{Event, Events};
+use crate::events::{BatchEvent, CorrelationId, Draft, Events, ResourceEvent};
 use crate::queue::{Full, Outcome, Overflow, Place, Queue};
 use crate::runtime::{Processed, Stage};
 use crate::signal::{Batch, Signal};
@@ -82,8 +83,15 @@ struct Source {
     id: ComponentId,
     telemetry: ReceiverTelemetry,
     events: Events,
+    activity: Arc<Activity>,
     /// The one point through which wiring is read, so that it can be replaced under way.
     route: ArcSwap<Route>,
+}
+
+/// What follows a batch on its way, and joins what is told of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Passage {
+    pub(crate) correlation: CorrelationId,
 }
 
 /// The branches that a receiver feeds.
@@ -134,8 +142,8 @@ enum Reservation {
 }
 
 impl Emitter {
-    pub(crate) fn new(id: ComponentId, telemetry: ReceiverTelemetry, events: Events) -> Self {
-        Emitter(Arc::new(Source { id, telemetry, events, route: ArcSwap::default() }))
+    pub(crate) fn new(id: ComponentId, telemetry: ReceiverTelemetry, events: Events, activity: Arc<Activity>) -> Self {
+        Emitter(Arc::new(Source { id, telemetry, events, activity, route: ArcSwap::default() }))
     }
 
     pub(crate) fn connect(&self, route: Route) {
@@ -145,25 +153,34 @@ impl Emitter {
     /// Sends a batch into every pipeline of the receiver that carries its signal, and says what became of it. The
     /// runtime counts the outcome; an empty batch is accepted and goes nowhere.
     pub async fn emit(&self, batch: Batch) -> Verdict {
-        self.emit_since(batch, Instant::now()).await
+        self.emit_since(batch, None, Instant::now()).await
+    }
+
+    /// As [`Emitter::emit`], for a batch that came with an id: its events bear that id.
+    pub async fn emit_correlated(&self, batch: Batch, correlation: CorrelationId) -> Verdict {
+        self.emit_since(batch, Some(correlation), Instant::now()).await
     }
 
     /// As [`Emitter::emit`], with the latency counted from `since`.
-    pub(crate) async fn emit_since(&self, batch: Batch, since: Instant) -> Verdict {
+    pub(crate) async fn emit_since(&self, batch: Batch, correlation: Option<CorrelationId>, since: Instant) -> Verdict {
         let source = &*self.0;
+        let _working = source.activity.begin();
+        let passage = Passage { correlation: correlation.unwrap_or_else(|| source.events.next_id()) };
         let items = batch.items();
-        let verdict = if batch.is_empty() { Verdict::Accepted } else { source.deliver(batch).await };
-        source.telemetry.observe_latency(since.elapsed());
+        let verdict = if batch.is_empty() { Verdict::Accepted } else { source.deliver(batch, passage).await };
+        let took = since.elapsed();
+        source.telemetry.observe_latency(took);
+        let told = |event| Draft::of(&source.id, event).about(passage.correlation).lasting(took);
         match verdict {
             Verdict::Accepted => {
                 source.telemetry.emitted(1);
                 source.telemetry.mark_activity();
-                source.events.emit(|| Event::BatchAccepted { id: source.id.clone(), items });
+                source.events.emit(|| told(BatchEvent::Accepted { items }));
             }
             Verdict::Refused(refusal) => {
                 source.telemetry.error(ErrorKind::Downstream);
                 let retryable = refusal != Refusal::Permanent;
-                source.events.emit(|| Event::BatchRefused { id: source.id.clone(), items, retryable });
+                source.events.emit(|| told(BatchEvent::Refused { items, retryable }));
             }
         }
         verdict
@@ -171,9 +188,9 @@ impl Emitter {
 }
 
 impl Source {
-    async fn deliver(&self, batch: Batch) -> Verdict {
+    async fn deliver(&self, batch: Batch, passage: Passage) -> Verdict {
         let route = self.route.load_full();
-        let (shaped, mut refusal) = match shape(&route, &batch) {
+        let (shaped, mut refusal) = match shape(&route, &batch, passage) {
             Ok(shaped) => shaped,
             Err(refusal) => return Verdict::Refused(refusal),
         };
@@ -181,7 +198,7 @@ impl Source {
         let signal = batch.signal();
         drop(batch);
         let reserved = loop {
-            match reserve(&shaped, &self.events) {
+            match reserve(&shaped, passage, &self.events) {
                 Reservation::Complete(reserved) => break reserved,
                 Reservation::WaitFor(exit, batch) => exit.queue.room_for(&batch).await,
                 Reservation::Refused(refused) => return Verdict::Refused(refused),
@@ -194,7 +211,7 @@ impl Source {
         for Shaped { branch, batch } in &shaped {
             branch.telemetry.delivered(batch.items(), batch.size() as u64);
         }
-        let results = commit(reserved);
+        let results = commit(reserved, passage);
         for result in join_all(results).await {
             match result {
                 Ok(Outcome::Delivered) => {}
@@ -209,7 +226,7 @@ impl Source {
 
 /// Step one: the batch as each branch's processors leave it. A branch that refuses it for good does not hold back the
 /// others; one that refuses it for now does, because the sender will come again.
-fn shape(route: &Route, batch: &Batch) -> Result<(Vec<Shaped>, Option<Refusal>), Refusal> {
+fn shape(route: &Route, batch: &Batch, passage: Passage) -> Result<(Vec<Shaped>, Option<Refusal>), Refusal> {
     let mut shaped = Vec::with_capacity(route.branches.len());
     let mut refusal = None;
     for branch in route.carrying(batch.signal()) {
@@ -217,7 +234,7 @@ fn shape(route: &Route, batch: &Batch) -> Result<(Vec<Shaped>, Option<Refusal>),
             // All its exporters are ignored: what it took would be lost.
             return Err(Refusal::RETRYABLE);
         }
-        match branch.process(batch.clone()) {
+        match branch.process(batch.clone(), passage) {
             Processed::Pass(batch) => shaped.push(Shaped { branch: Arc::clone(branch), batch }),
             Processed::Dropped => {}
             Processed::Refused(Refusal::Permanent) => refusal = Some(Refusal::Permanent),
@@ -234,10 +251,10 @@ impl Route {
 }
 
 impl Branch {
-    fn process(&self, batch: Batch) -> Processed {
+    fn process(&self, batch: Batch, passage: Passage) -> Processed {
         let mut batch = batch;
         for processor in &self.processors {
-            match processor.process(batch) {
+            match processor.process(batch, passage) {
                 Processed::Pass(passed) if !passed.is_empty() => batch = passed,
                 Processed::Pass(_) => return Processed::Dropped,
                 other => return other,
@@ -248,12 +265,17 @@ impl Branch {
 }
 
 /// Step two: a place in the queue of every exporter. Holds no place when it asks to wait.
-fn reserve(shaped: &[Shaped], events: &Events) -> Reservation {
+fn reserve(shaped: &[Shaped], passage: Passage, events: &Events) -> Reservation {
     let mut reserved = Vec::new();
     let mut dropped = Vec::new();
     for Shaped { branch, batch } in shaped {
         for exit in &branch.exits {
-            let reason = match (exit.queue.reserve(batch), exit.overflow) {
+            let place = exit.queue.reserve(batch);
+            if matches!(place, Err(Full::Now)) {
+                let exhausted = ResourceEvent::Exhausted { resource: "queue" };
+                events.emit(|| Draft::of(&exit.id, exhausted).about(passage.correlation));
+            }
+            let reason = match (place, exit.overflow) {
                 (Ok(place), _) => {
                     let waits_for_result = exit.waits_for_result;
                     reserved.push(Reserved { place, batch: batch.clone(), waits_for_result });
@@ -261,6 +283,7 @@ fn reserve(shaped: &[Shaped], events: &Events) -> Reservation {
                 }
                 (Err(Full::Now), Overflow::Block) => return Reservation::WaitFor(exit.clone(), batch.clone()),
                 (Err(Full::Now), Overflow::Drop) => DropReason::QueueFull,
+                (Err(Full::Closed), Overflow::Drop) => DropReason::Stopped,
                 (Err(Full::ForEver), Overflow::Drop) => DropReason::TooLarge,
                 (Err(Full::ForEver), _) => {
                     tracing::warn!(
@@ -279,17 +302,18 @@ fn reserve(shaped: &[Shaped], events: &Events) -> Reservation {
     // Only now is it certain that the batch goes on without them.
     for (exit, items, reason) in dropped {
         exit.telemetry.dropped(reason, items);
-        events.emit(|| Event::ItemsDropped { id: exit.id.clone(), items, reason: reason.as_str() });
+        let dropped = BatchEvent::Dropped { items, reason: reason.as_str() };
+        events.emit(|| Draft::of(&exit.id, dropped).about(passage.correlation));
     }
     Reservation::Complete(reserved)
 }
 
 /// Step three: fills the places, without waiting.
-fn commit(reserved: Vec<Reserved>) -> Vec<oneshot::Receiver<Outcome>> {
+fn commit(reserved: Vec<Reserved>, passage: Passage) -> Vec<oneshot::Receiver<Outcome>> {
     let mut results = Vec::new();
     for Reserved { place, batch, waits_for_result } in reserved {
         let (sender, receiver) = oneshot::channel();
-        place.commit(batch, waits_for_result.then_some(sender));
+        place.commit(batch, passage, waits_for_result.then_some(sender));
         if waits_for_result {
             results.push(receiver);
         }

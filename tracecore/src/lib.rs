@@ -52,6 +52,7 @@ pub mod queue;
 pub mod registry;
 pub mod runtime;
 pub mod signal;
+pub mod status;
 pub mod surface;
 pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]
@@ -70,6 +71,7 @@ pub mod prelude {
     pub use crate::metrics::data::{Counter, Gauge, Histogram, UpDownCounter};
     pub use crate::metrics::{Label, MetricSet, Name};
     pub use crate::signal::{Batch, Signal, TextFormat};
+    pub use crate::status::ComponentStatus;
     pub use tracecore_macros::{Classify, Label, MetricSet, config, exporter, processor, receiver};
 }
 

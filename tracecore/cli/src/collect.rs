@@ -7,7 +7,8 @@ use std::thread::available_parallelism;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
-use tracecore::runtime::StartError;
+use tracecore::events::{Draft, Events, SignalEvent};
+use tracecore::runtime::RunError;
 
 use crate::args::ConfigArgs;
 use crate::{Failure, build};
@@ -27,12 +28,13 @@ impl Signals {
     }
 
     /// The next signal, by the exit code that a shell would show for it.
-    async fn next(&mut self) -> u8 {
+    async fn next(&mut self, events: &Events) -> u8 {
         let (kind, name) = tokio::select! {
             _ = self.interrupt.recv() => (SignalKind::interrupt(), "SIGINT"),
             _ = self.terminate.recv() => (SignalKind::terminate(), "SIGTERM"),
         };
         tracing::info!(signal = name, "signal received");
+        events.emit(|| Draft::new(SignalEvent::Handled { signal: name }));
         128 + u8::try_from(kind.as_raw_value()).unwrap_or_default()
     }
 }
@@ -55,15 +57,15 @@ pub(crate) fn collect(args: &ConfigArgs) -> Result<ExitCode, Failure> {
         show_where_to_look();
     }
     let stop = CancellationToken::new();
-    let asked = stop.clone();
+    let (asked, events) = (stop.clone(), service.events().clone());
     let service = back.spawn(async move { service.run(asked.cancelled()).await });
     let code = front.block_on(async {
         tokio::select! {
             outcome = service => ended(outcome),
             code = async {
-                signals.next().await;
+                signals.next(&events).await;
                 stop.cancel();
-                signals.next().await
+                signals.next(&events).await
             } => {
                 tracing::warn!("second signal: leaving at once");
                 Ok(ExitCode::from(code))
@@ -82,7 +84,7 @@ fn show_where_to_look() {
     tracing::info!("the collector's own metrics are on http://localhost:8888/metrics");
 }
 
-fn ended(outcome: Result<Result<(), StartError>, JoinError>) -> Result<ExitCode, Failure> {
+fn ended(outcome: Result<Result<(), RunError>, JoinError>) -> Result<ExitCode, Failure> {
     match outcome {
         Ok(Ok(())) => Ok(ExitCode::SUCCESS),
         Ok(Err(error)) => Err(Failure::failed(&error)),

@@ -20,8 +20,11 @@ use super::value::Period;
 /// for the rest of the shutdown.
 const DEFAULT_DRAIN_TIMEOUT: Period = Period::secs(5);
 
+/// How often a component is restarted in a row: about seven minutes of waits, long enough for a driver that is reloaded.
+const DEFAULT_RESTART_BUDGET: u32 = 20;
+
 const SECTIONS: [&str; 5] = ["receivers", "processors", "exporters", "service", "telemetry"];
-const SERVICE_KEYS: [&str; 3] = ["pipelines", "drain_timeout", "workers"];
+const SERVICE_KEYS: [&str; 4] = ["pipelines", "drain_timeout", "workers", "restart_budget"];
 const PIPELINE_KEYS: [&str; 3] = ["receivers", "processors", "exporters"];
 
 /// A configuration that is coherent in itself.
@@ -61,6 +64,9 @@ pub struct Service {
     pub drain_timeout: Period,
     /// The number of worker threads; the runtime chooses where none is given.
     pub workers: Option<NonZeroUsize>,
+    /// How often a component that panics or fails is restarted in a row, without a minute of health between two, before
+    /// it is given up; 0 is for ever.
+    pub restart_budget: u32,
 }
 
 /// A pipeline.
@@ -200,7 +206,12 @@ impl Errors {
     }
 
     fn service(&mut self, root: &Node) -> Service {
-        let mut service = Service { pipelines: Vec::new(), drain_timeout: DEFAULT_DRAIN_TIMEOUT, workers: None };
+        let mut service = Service {
+            pipelines: Vec::new(),
+            drain_timeout: DEFAULT_DRAIN_TIMEOUT,
+            workers: None,
+            restart_budget: DEFAULT_RESTART_BUDGET,
+        };
         let Some(node) = root.get("service") else {
             self.add("service", &root.origin, "is required and not set: it holds the pipelines");
             return service;
@@ -212,6 +223,10 @@ impl Errors {
                 "drain_timeout" => {
                     let period: Option<Option<Period>> = self.keep(value.deserialize("service.drain_timeout"));
                     service.drain_timeout = period.flatten().unwrap_or(DEFAULT_DRAIN_TIMEOUT);
+                }
+                "restart_budget" => {
+                    let budget: Option<Option<u32>> = self.keep(value.deserialize("service.restart_budget"));
+                    service.restart_budget = budget.flatten().unwrap_or(DEFAULT_RESTART_BUDGET);
                 }
                 "workers" => service.workers = self.keep(value.deserialize("service.workers")).flatten(),
                 "telemetry" => self.add(

@@ -1,6 +1,7 @@
 //! The far end of a queue: consumers that call the exporter, try again, and replace it when it panics.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 use futures_util::future::BoxFuture;
@@ -8,12 +9,14 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::{DeliverySettings, Outcome, Queue, Taken};
-use crate::component::{Component, Exporter, Role};
+use crate::component::{Component, Exporter};
 use crate::cx::{Base, Cx, Own};
+use crate::emit::Passage;
 use crate::error::{ErrorKind, Retry};
-use crate::events::Event;
-use crate::runtime::{Failure, Restarts, construct, contain, start};
+use crate::events::{BatchEvent, Draft, ExportEvent, Group, RetryEvent, micros};
+use crate::runtime::{Failure, Restarts, construct, contain, give_up, start};
 use crate::signal::Batch;
+use crate::status::{State, StopReason};
 use crate::telemetry::{DropReason, ExporterTelemetry};
 use crate::time::{Duration, Instant};
 
@@ -41,6 +44,8 @@ pub(crate) struct Outlet<C: Exporter> {
     instance: ArcSwapOption<Instance<C>>,
     /// Held while an instance that panicked is replaced, so that one panic makes one replacement.
     replacing: Mutex<Restarts>,
+    /// It has delivered something since it was last made anew.
+    worked: AtomicBool,
 }
 
 struct Instance<C: Component> {
@@ -73,8 +78,16 @@ impl<C: Exporter> Drop for UnderWay<'_, C> {
 
 impl<C: Exporter> Outlet<C> {
     pub(crate) fn new(config: C::Config, base: Base, queue: Arc<Queue>, settings: DeliverySettings) -> Self {
-        let replacing = Mutex::new(Restarts::default());
-        Outlet { config, base, queue, settings, instance: ArcSwapOption::empty(), replacing }
+        let replacing = Mutex::new(Restarts::new(base.shared.restart_budget));
+        Outlet {
+            config,
+            base,
+            queue,
+            settings,
+            instance: ArcSwapOption::empty(),
+            replacing,
+            worked: AtomicBool::new(false),
+        }
     }
 
     fn telemetry(&self) -> &ExporterTelemetry {
@@ -101,72 +114,101 @@ impl<C: Exporter> Outlet<C> {
         Ok(())
     }
 
+    /// Tells what happens to a batch.
+    fn tell<G: Group>(&self, passage: Passage, event: impl FnOnce() -> Draft<G>) {
+        self.base.shared.events.emit(|| event().about(passage.correlation));
+    }
+
+    fn draft<G: Group>(&self, event: G) -> Draft<G> {
+        Draft::of(&self.base.id, event)
+    }
+
     /// Counts a batch that will not be delivered.
-    fn lose(&self, batch: &Batch, reason: DropReason) {
+    fn lose(&self, batch: &Batch, passage: Passage, reason: DropReason) {
         let items = batch.items();
         self.telemetry().dropped(reason, items);
-        self.base.emit(|| Event::ItemsDropped { id: self.base.id.clone(), items, reason: reason.as_str() });
+        self.tell(passage, || self.draft(BatchEvent::Dropped { items, reason: reason.as_str() }));
     }
 
     /// Delivers a batch or gives it up, and says which.
-    async fn deliver(&self, batch: &Batch) -> Outcome {
+    async fn deliver(&self, batch: &Batch, passage: Passage) -> Outcome {
         let began = Instant::now();
         let mut backoff = self.settings.retry_on_failure.backoff();
         let mut panics = 0;
-        loop {
-            let Some(instance) = self.instance().await else {
-                // It was stopped, which happens only once the drain is over.
-                self.queue.cut_off(batch.items());
-                return Outcome::Lost { retryable: true };
-            };
-            let failure = match self.attempt(&instance, batch).await {
+        for attempt in 1.. {
+            let Some(instance) = self.instance().await else { break };
+            let failure = match self.attempt(&instance, batch, passage, attempt).await {
                 Ok(()) => return Outcome::Delivered,
                 Err(failure) => failure,
             };
             if failure.kind == ErrorKind::Panic {
-                self.replace(&instance).await;
+                self.replace(&instance, &failure).await;
                 panics += 1;
                 if panics == PANICS_PER_BATCH {
-                    return self.give_up(batch, &failure, DropReason::Panic);
+                    return self.give_up(batch, passage, &failure, DropReason::Panic);
                 }
                 continue;
             }
             if failure.retry == Retry::Permanent {
-                return self.give_up(batch, &failure, DropReason::Permanent);
+                return self.give_up(batch, passage, &failure, DropReason::Permanent);
             }
+            self.base.undelivered(&failure);
             if self.settings.retry_on_failure.gives_up_after(began.elapsed()) {
-                return self.give_up(batch, &failure, DropReason::RetryExhausted);
+                self.tell(passage, || self.draft(RetryEvent::Exhausted { attempts: attempt }).lasting(began.elapsed()));
+                return self.give_up(batch, passage, &failure, DropReason::RetryExhausted);
             }
-            let wait = backoff.wait().max(failure.retry_after.unwrap_or_default());
+            let own = backoff.wait();
+            let asked = failure.retry_after.unwrap_or_default();
+            let wait = own.max(asked);
             tracing::warn!(component = %self.base.id, kind = %failure.kind, error = %failure, ?wait, "cannot deliver a batch, trying again");
+            let strategy = if asked > own { "server" } else { "exponential" };
+            self.tell(passage, || self.draft(RetryEvent::Backoff { attempt, delay_us: micros(wait), strategy }));
             self.wait(wait).await;
         }
+        if self.base.status.state() == State::PermanentError {
+            self.lose(batch, passage, DropReason::Stopped);
+        } else {
+            // It was stopped, which happens only once the drain is over.
+            self.queue.cut_off(batch.items());
+        }
+        Outcome::Lost { retryable: true }
     }
 
-    async fn attempt(&self, instance: &Instance<C>, batch: &Batch) -> Result<(), Failure> {
+    async fn attempt(
+        &self,
+        instance: &Instance<C>,
+        batch: &Batch,
+        passage: Passage,
+        attempt: u64,
+    ) -> Result<(), Failure> {
+        let items = batch.items();
+        self.tell(passage, || self.draft(ExportEvent::Started { items, attempt }));
+        let began = Instant::now();
         let limit = self.settings.timeout.get();
         let result = match timeout(limit, contain(instance.exporter.export(batch, &instance.cx))).await {
             Ok(Ok(exported)) => exported.map_err(Failure::from),
             Ok(Err(panic)) => Err(panic),
             Err(_) => Err(Failure::new(ErrorKind::Io, format!("not delivered within {limit:?} (timeout)"))),
         };
+        let took = began.elapsed();
         match &result {
             Ok(()) => {
                 self.telemetry().call_succeeded();
-                let items = batch.items();
-                self.base.emit(|| Event::ExportSucceeded { id: self.base.id.clone(), items });
+                self.base.delivered();
+                self.worked.store(true, Ordering::Relaxed);
+                self.tell(passage, || self.draft(ExportEvent::Succeeded { items, attempt }).lasting(took));
             }
             Err(failure) => {
                 self.telemetry().call_failed(failure.kind);
-                let kind = failure.kind;
-                self.base.emit(|| Event::ExportFailed { id: self.base.id.clone(), kind });
+                let (kind, retryable) = (failure.kind, failure.retry != Retry::Permanent);
+                self.tell(passage, || self.draft(ExportEvent::Failed { kind, retryable, attempt }).lasting(took));
             }
         }
         result
     }
 
-    fn give_up(&self, batch: &Batch, failure: &Failure, reason: DropReason) -> Outcome {
-        self.lose(batch, reason);
+    fn give_up(&self, batch: &Batch, passage: Passage, failure: &Failure, reason: DropReason) -> Outcome {
+        self.lose(batch, passage, reason);
         let items = batch.items();
         tracing::error!(component = %self.base.id, items, kind = %failure.kind, error = %failure, reason = reason.as_str(), "a batch is lost");
         Outcome::Lost { retryable: reason == DropReason::RetryExhausted }
@@ -187,32 +229,38 @@ impl<C: Exporter> Outlet<C> {
         }
     }
 
-    /// Makes a new exporter in the place of one that panicked, trying until it starts.
-    async fn replace(&self, panicked: &Arc<Instance<C>>) {
+    /// Makes a new exporter in the place of one that panicked, trying until it starts or its restart budget is used up.
+    async fn replace(&self, panicked: &Arc<Instance<C>>, panic: &Failure) {
         let mut restarts = self.replacing.lock().await;
         let current = self.instance.load_full();
-        if current.as_ref().is_some_and(|current| !Arc::ptr_eq(current, panicked)) {
+        if current.as_ref().is_none_or(|current| !Arc::ptr_eq(current, panicked)) {
             return;
         }
         self.instance.store(None);
-        self.base.shared.telemetry.component_restarted(self.base.id.as_str(), Role::Exporter);
-        let (id, role) = (self.base.id.clone(), Role::Exporter);
-        self.base.emit(|| Event::ComponentRestarted { id, role, kind: ErrorKind::Panic });
+        self.base.stopped(StopReason::Crashed);
+        if self.worked.swap(false, Ordering::Relaxed) {
+            restarts.healthy();
+        }
+        let mut failure = panic.clone();
         loop {
-            let wait = restarts.wait();
-            tracing::error!(component = %self.base.id, ?wait, "the exporter panicked and is made anew");
+            let Some(wait) = restarts.wait() else {
+                give_up(&self.base, &failure);
+                // What comes is refused, or dropped if the queue's policy says so.
+                return self.queue.close();
+            };
+            self.base.supervised_after(State::RecoverableError, &failure);
+            tracing::error!(component = %self.base.id, error = %failure, ?wait, "the exporter failed and is made anew");
             self.wait(wait).await;
             self.base.end_incarnation();
+            self.base.restarted(failure.kind);
             match self.make().await {
-                Ok(()) => return,
-                Err(failure) => self.not_started(&failure),
+                Ok(()) => return self.base.started(),
+                Err(not_started) => {
+                    self.telemetry().call_failed(not_started.kind);
+                    failure = not_started;
+                }
             }
         }
-    }
-
-    fn not_started(&self, failure: &Failure) {
-        self.telemetry().call_failed(failure.kind);
-        tracing::error!(component = %self.base.id, error = %failure, "the new exporter does not start");
     }
 }
 
@@ -227,8 +275,9 @@ impl<C: Exporter> ErasedOutlet for Outlet<C> {
     fn consume(self: Arc<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             while let Some(taken) = self.queue.next().await {
+                let _working = self.base.activity.begin();
                 let mut under_way = UnderWay { outlet: &*self, taken, settled: false };
-                let outcome = self.deliver(&under_way.taken.batch).await;
+                let outcome = self.deliver(&under_way.taken.batch, under_way.taken.passage).await;
                 under_way.settle(outcome);
             }
         })

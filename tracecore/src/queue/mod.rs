@@ -5,6 +5,7 @@
 //! taken out: what is under way counts against the bound, in requests or items or bytes, and always in bytes.
 //! Deliberately absent: persistence and batching.
 
+mod breaker;
 mod deliver;
 mod settings;
 
@@ -13,9 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
 
+use crate::emit::Passage;
 use crate::signal::Batch;
 use crate::telemetry::QueueDepth;
 
+pub use breaker::BreakerState;
 pub(crate) use deliver::{ErasedOutlet, Outlet};
 pub use settings::{Delivery as DeliverySettings, Overflow, RetryOnFailure, SendingQueue, Sizer};
 
@@ -99,6 +102,7 @@ struct State {
 #[derive(Debug)]
 struct Queued {
     batch: Batch,
+    passage: Passage,
     result: Option<oneshot::Sender<Outcome>>,
 }
 
@@ -159,7 +163,8 @@ impl Queue {
                 let mut state = self.state();
                 if let Some(queued) = state.waiting.pop_front() {
                     let charge = Charge { queue: Some(Arc::clone(self)), load: Load::of(&queued.batch) };
-                    return Some(Taken { batch: queued.batch, result: queued.result, charge: Some(charge) });
+                    let Queued { batch, passage, result } = queued;
+                    return Some(Taken { batch, passage, result, charge: Some(charge) });
                 }
                 if state.closed {
                     return None;
@@ -232,10 +237,10 @@ pub(crate) struct Place(Charge);
 
 impl Place {
     /// Puts the batch there. `result` hears how its delivery ends.
-    pub(crate) fn commit(mut self, batch: Batch, result: Option<oneshot::Sender<Outcome>>) {
+    pub(crate) fn commit(mut self, batch: Batch, passage: Passage, result: Option<oneshot::Sender<Outcome>>) {
         // The batch keeps the room: whoever takes it out gives it back.
         if let Some(queue) = self.0.queue.take() {
-            queue.state().waiting.push_back(Queued { batch, result });
+            queue.state().waiting.push_back(Queued { batch, passage, result });
             queue.arrived.notify_one();
         }
     }
@@ -245,6 +250,7 @@ impl Place {
 #[derive(Debug)]
 pub(crate) struct Taken {
     pub(crate) batch: Batch,
+    pub(crate) passage: Passage,
     result: Option<oneshot::Sender<Outcome>>,
     charge: Option<Charge>,
 }

@@ -1,6 +1,7 @@
 //! Waits that grow.
 
 use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::time::Instant;
@@ -46,29 +47,46 @@ const LAST_RESTART: Duration = Duration::from_secs(30);
 /// A component that has lived this long since its last restart begins again with the shortest wait.
 const HEALTHY: Duration = Duration::from_secs(60);
 
-/// The waits between the restarts of one component.
+/// The waits between the restarts of one component, and how many it may have.
 #[derive(Debug)]
 pub(crate) struct Restarts {
     backoff: Backoff,
     last: Option<Instant>,
-}
-
-impl Default for Restarts {
-    fn default() -> Self {
-        Restarts { backoff: Backoff::new(FIRST_RESTART, LAST_RESTART, 2.0, 0.2), last: None }
-    }
+    /// `None`: as many as it takes.
+    budget: Option<NonZeroU32>,
+    /// Restarts in a row, without a sign of health between them.
+    in_a_row: u32,
 }
 
 impl Restarts {
-    /// How long to wait before the restart that is due now.
-    pub(crate) fn wait(&mut self) -> Duration {
+    pub(crate) fn new(budget: Option<NonZeroU32>) -> Self {
+        Restarts { backoff: Restarts::start_backoff(), last: None, budget, in_a_row: 0 }
+    }
+
+    /// The waits between starts that fail: the same, without a bound on their number.
+    pub(crate) fn start_backoff() -> Backoff {
+        Backoff::new(FIRST_RESTART, LAST_RESTART, 2.0, 0.2)
+    }
+
+    /// How long to wait before the restart that is due now; `None` once the budget is used up.
+    pub(crate) fn wait(&mut self) -> Option<Duration> {
         let now = Instant::now();
         if self.last.is_none_or(|last| now.duration_since(last) >= HEALTHY) {
-            self.backoff.reset();
+            self.healthy();
         }
+        if self.budget.is_some_and(|budget| self.in_a_row >= budget.get()) {
+            return None;
+        }
+        self.in_a_row += 1;
         let wait = self.backoff.wait();
         self.last = Some(now + wait);
-        wait
+        Some(wait)
+    }
+
+    /// It did its work: what comes now is no crash loop.
+    pub(crate) fn healthy(&mut self) {
+        self.backoff.reset();
+        self.in_a_row = 0;
     }
 }
 

@@ -5,6 +5,7 @@
 //! Every step has its deadline, so a stop always ends.
 
 mod backoff;
+mod board;
 mod failure;
 mod service;
 mod spec;
@@ -21,15 +22,20 @@ use crate::emit::Refusal;
 use crate::signal::Batch;
 
 pub(crate) use backoff::{Backoff, Restarts};
+pub(crate) use board::{Board, Place};
 pub(crate) use failure::{Failure, contain};
-pub use service::{BuildError, Builder, Running, Service, StartError};
+pub use service::{BuildError, Builder, RunError, Running, Service, StartError};
 pub(crate) use spec::{
     ExporterSpec, ProcessorSpec, ReceiverSpec, Stage, construct, specify_exporter, specify_processor, specify_receiver,
     start,
 };
+pub(crate) use supervise::give_up;
 
 /// How long a component's `start` may take: long enough for a slow name server, short enough for an operator to see.
 const START_DEADLINE: Duration = Duration::from_secs(10);
+/// How often a component with `on_start_error: probe` looks whether what it needs has appeared. Soon enough for a driver
+/// that is loaded after the collector, seldom enough to cost nothing where it never is.
+const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 /// How long a component's `stop` may take.
 const STOP_DEADLINE: Duration = Duration::from_secs(1);
 /// How long a stop waits for what it has aborted: an aborted task ends when it next yields, so longer would not help.
@@ -46,6 +52,8 @@ pub enum OnStartError {
     Retry,
     /// The service starts and stays without it.
     Ignore,
+    /// The service starts and is ready; the component waits until what it needs (a device, an endpoint) appears.
+    Probe,
 }
 
 /// What a processor made of a batch.

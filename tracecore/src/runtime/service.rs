@@ -1,28 +1,29 @@
 //! A service: built from a configuration, started, stopped.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::spec::Stage;
 use super::stop;
 use super::supervise::{Announce, FirstStart, start_until, supervise};
-use super::{OnStartError, Readiness};
+use super::{Board, OnStartError, Place, Readiness};
 use crate::component::Role;
-use crate::config::{ComponentId, Config, ConfigErrors};
-use crate::cx::{Base, Drain, Own, Shared};
+use crate::config::{ComponentId, Config, ConfigErrors, PipelineId};
+use crate::cx::{Activity, Base, Drain, Fatal, Own, Shared};
 use crate::emit::{Branch, Emitter, Exit, Route};
 use crate::error::ErrorKind;
-use crate::events::{Event, Events};
+use crate::events::{ConfigEvent, Draft, Events, ServiceEvent};
 use crate::exposition::{self, from_prometheus};
 use crate::graph::{Graph, Plan, PlannedExporter, PlannedPipeline};
 use crate::net::BindError;
 use crate::queue::{ErasedOutlet, Queue};
 use crate::registry::Registry;
+use crate::status::{State, Status};
 use crate::surface::{Health, Paths, Serving, Surface};
 use crate::telemetry::{BuildInfo, Resource, SelfTelemetry, TelemetryError};
 use crate::time::{Clock, Instant};
@@ -39,7 +40,6 @@ pub struct Service {
 pub struct Builder {
     build: BuildInfo,
     clock: Clock,
-    events: Events,
     resource: Option<Resource>,
     telemetry: Option<SelfTelemetry>,
 }
@@ -73,12 +73,29 @@ pub enum StartError {
     },
 }
 
+/// Why a service ended other than by being asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It could not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A component reported an error with which the service cannot go on.
+    #[error("the {role} `{id}` cannot go on, and the collector with it: {message}")]
+    Fatal {
+        /// What it does.
+        role: Role,
+        /// Which one.
+        id: ComponentId,
+        /// Why.
+        message: String,
+    },
+}
+
 impl Default for Builder {
     fn default() -> Self {
         Builder {
             build: BuildInfo::new("tracecore", env!("CARGO_PKG_VERSION"), ""),
             clock: Clock::system(),
-            events: Events::default(),
             resource: None,
             telemetry: None,
         }
@@ -110,12 +127,6 @@ impl Builder {
         self
     }
 
-    /// The bus to tell events on.
-    pub fn events(mut self, events: Events) -> Self {
-        self.events = events;
-        self
-    }
-
     /// Wires the configuration, reads all settings and constructs every component once. This is all that `validate`
     /// does.
     ///
@@ -126,15 +137,20 @@ impl Builder {
         let plan = graph.plan()?;
         let resource = self.resource.unwrap_or_else(|| Resource::detect(&self.build));
         let attributes = resource.attributes().to_vec().into();
+        let node = resource.get("host.name").unwrap_or_default().to_owned();
         let version = self.build.version;
         let telemetry = match self.telemetry {
             Some(telemetry) => telemetry,
             None => SelfTelemetry::builder(self.build, resource).clock(self.clock.clone()).build()?,
         };
+        let events = Events::default();
+        events.set_origin(self.clock.clone(), &node);
         let shared = Shared {
             clock: self.clock,
             telemetry,
-            events: self.events,
+            events,
+            fatal: Arc::default(),
+            restart_budget: NonZeroU32::new(config.service.restart_budget),
             resource: attributes,
             version,
             drain: Arc::new(Drain::default()),
@@ -158,6 +174,11 @@ impl Service {
     /// The self-telemetry.
     pub fn telemetry(&self) -> &SelfTelemetry {
         &self.shared.telemetry
+    }
+
+    /// The bus. Who subscribes before the start misses nothing.
+    pub fn events(&self) -> &Events {
+        &self.shared.events
     }
 
     /// How many worker threads the configuration asks for.
@@ -185,8 +206,8 @@ impl Service {
     /// Starts everything, runs until `stop` is done, and stops everything. A stop during the start is honoured.
     ///
     /// # Errors
-    /// As [`Service::start`].
-    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), StartError> {
+    /// As [`Service::start`], and when a component reports an error with which the service cannot go on.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), RunError> {
         let mut running = Running::new(self.config, self.shared);
         let plan = self.plan;
         let asked = running.shared.stop.clone();
@@ -202,10 +223,16 @@ impl Service {
                     }
                     Err(error) => error,
                 }
-            } => Err(failed),
+            } => Err(RunError::from(failed)),
         };
+        let fatal = Arc::clone(&running.shared.fatal);
         running.stop().await;
-        outcome
+        match fatal.get() {
+            Some(Fatal { role, id, message }) if outcome.is_ok() => {
+                Err(RunError::Fatal { role: *role, id: id.clone(), message: message.to_string() })
+            }
+            _ => outcome,
+        }
     }
 }
 
@@ -213,6 +240,7 @@ impl Service {
 pub struct Running {
     drain_timeout: Duration,
     telemetry_settings: crate::config::Telemetry,
+    pub(super) board: Arc<Board>,
     pub(super) shared: Shared,
     pub(super) surface: Option<Serving>,
     pub(super) exporters: Vec<Outgoing>,
@@ -225,6 +253,8 @@ pub struct Running {
     /// The supervisors of receivers.
     pub(super) supervisors: JoinSet<()>,
     unready: Option<mpsc::Receiver<std::convert::Infallible>>,
+    /// When the start began.
+    began: Instant,
 }
 
 /// A running exporter.
@@ -260,6 +290,7 @@ impl Running {
         Running {
             drain_timeout: config.service.drain_timeout.get(),
             telemetry_settings: config.telemetry,
+            board: Arc::default(),
             shared,
             surface: None,
             exporters: Vec::new(),
@@ -269,6 +300,7 @@ impl Running {
             backgrounds: JoinSet::new(),
             supervisors: JoinSet::new(),
             unready: None,
+            began: Instant::now(),
         }
     }
 
@@ -284,10 +316,25 @@ impl Running {
             let route = Route { branches: fed.map(|(_, branch)| Arc::clone(branch)).collect() };
             pending.push(self.start_receiver(planned, route, readiness.clone()));
         }
+        for (branch, feed) in branches.iter().zip(&feeds) {
+            self.board.add_pipeline(branch.id.clone(), self.members(branch, feed));
+        }
         for pending in pending {
             pending.wait().await?;
         }
+        let components = (self.exporters.len() + self.stages.len() + self.receivers.len()) as u64;
+        let applied = ConfigEvent::Applied { components, pipelines: branches.len() as u64 };
+        self.shared.events.emit(|| Draft::new(applied).lasting(self.began.elapsed()));
         Ok(())
+    }
+
+    /// All that takes part in a pipeline, in the order in which a batch meets it.
+    fn members(&self, branch: &Branch, feed: &[usize]) -> Vec<Base> {
+        let receivers = feed.iter().filter_map(|index| self.receivers.get(*index)).cloned();
+        let processors = branch.processors.iter().map(|stage| stage.base().clone());
+        let ends = |exporter: &&Outgoing| branch.exits.iter().any(|exit| exit.id == exporter.exit.id);
+        let exporters = self.exporters.iter().filter(ends).map(|exporter| exporter.base.clone());
+        receivers.chain(processors).chain(exporters).collect()
     }
 
     async fn start_exporters(&mut self, plan: Vec<PlannedExporter>, readiness: &Readiness) -> Result<(), StartError> {
@@ -296,7 +343,7 @@ impl Running {
             let id = planned.unit.id.clone();
             let telemetry = self.shared.telemetry.exporter(id.as_str(), planned.unit.entry.kinds);
             let own = Own::Exporter { telemetry: telemetry.clone() };
-            let base = Base::new(id.clone(), self.shared.clone(), own);
+            let base = Base::new(id.clone(), self.shared.clone(), own, Arc::default());
             let queue = Queue::new(&delivery.sending_queue);
             self.shared.telemetry.register_queue(id.as_str(), &queue);
             let exit = Exit {
@@ -307,6 +354,7 @@ impl Running {
                 waits_for_result: delivery.sending_queue.waits_for_result(),
             };
             let consumers = delivery.sending_queue.num_consumers.get();
+            self.board.add(Place { base: base.clone(), queue: Some(Arc::clone(&queue)), pipeline: None });
             let outlet = planned.spec.outlet(base.clone(), queue, delivery);
             self.exporters.push(Outgoing {
                 base: base.clone(),
@@ -350,7 +398,8 @@ impl Running {
                 let id = planned.unit.id.clone();
                 let telemetry = self.shared.telemetry.processor(id.as_str(), planned.unit.entry.kinds);
                 let own = Own::Processor { telemetry: telemetry.clone() };
-                let base = Base::new(id, self.shared.clone(), own);
+                let base = Base::new(id, self.shared.clone(), own, Arc::default());
+                self.board.add(Place { base: base.clone(), queue: None, pipeline: Some(pipeline.id.clone()) });
                 let stage = planned.spec.stage(base.clone(), telemetry);
                 processors.push(Arc::clone(&stage));
                 self.stages.push(Arc::clone(&stage));
@@ -384,10 +433,13 @@ impl Running {
             // The runtime counts this kind when a label of the receiver's data reaches its cap.
             self.shared.telemetry.receiver(id.as_str(), &[ErrorKind::Cardinality]);
         }
-        let emitter = Emitter::new(id.clone(), telemetry.clone(), self.shared.events.clone());
+        let activity = Arc::<Activity>::default();
+        let events = self.shared.events.clone();
+        let emitter = Emitter::new(id.clone(), telemetry.clone(), events, Arc::clone(&activity));
         emitter.connect(route);
-        let base = Base::new(id, self.shared.clone(), Own::Receiver { telemetry, emitter });
+        let base = Base::new(id, self.shared.clone(), Own::Receiver { telemetry, emitter }, activity);
         self.receivers.push(base.clone());
+        self.board.add(Place { base: base.clone(), queue: None, pipeline: None });
         let (announce, first) = Announce::new(readiness);
         let pending = Pending { base: base.clone(), first };
         let live = move |base: Base, started: Box<dyn FnOnce() + Send>| planned.spec.live(base, started);
@@ -404,14 +456,31 @@ impl Running {
             if let Some(surface) = &self.surface {
                 surface.health().ready();
             }
-            self.shared.events.emit(|| Event::ServiceReady);
-            tracing::info!("tracecore running");
+            let took = self.began.elapsed();
+            self.shared.events.emit(|| Draft::new(ServiceEvent::Ready {}).lasting(took));
+            tracing::info!(?took, "tracecore running");
         }
     }
 
     /// The bus.
     pub fn events(&self) -> &Events {
         &self.shared.events
+    }
+
+    /// How everything together is: as its worst component.
+    pub fn state(&self) -> State {
+        self.board.state()
+    }
+
+    /// How each pipeline is: as its worst component.
+    pub fn pipelines(&self) -> Vec<(PipelineId, State)> {
+        self.board.pipelines()
+    }
+
+    /// How a component is, now and with every change; `None` if there is none of this id. Of a processor that is in
+    /// several pipelines, the one in the first.
+    pub fn watch(&self, role: Role, id: &ComponentId) -> Option<watch::Receiver<Status>> {
+        self.board.watch(role, id)
     }
 
     /// The self-telemetry.

@@ -14,14 +14,15 @@ use tokio::time::timeout;
 
 use super::failure::{Failure, contain, contain_call};
 use super::{Processed, START_DEADLINE};
-use crate::component::{Component, Exporter, Processor, Receiver, Role};
+use crate::component::{Component, Exporter, Processor, Receiver};
 use crate::config::{ConfigErrors, Node};
 use crate::cx::{Base, Cx};
-use crate::emit::Refusal;
+use crate::emit::{Passage, Refusal};
 use crate::error::{Classify, ErrorKind, Retry};
-use crate::events::Event;
+use crate::events::{BatchEvent, Draft};
 use crate::queue::{DeliverySettings, ErasedOutlet, Outlet, Queue};
 use crate::signal::Batch;
+use crate::status::{State, StopReason};
 use crate::telemetry::{ProcessorDropReason, ProcessorTelemetry};
 use crate::time::Instant;
 
@@ -151,7 +152,7 @@ pub(crate) trait Stage: Send + Sync {
     fn start(self: Arc<Self>) -> BoxFuture<'static, Result<(), Failure>>;
 
     /// Shows the batch to the instance. A panic costs this batch and the instance, which is made anew.
-    fn process(&self, batch: Batch) -> Processed;
+    fn process(&self, batch: Batch, passage: Passage) -> Processed;
 
     /// Runs the instance's background until shutdown, making the instance first if there is none.
     fn background(self: Arc<Self>) -> BoxFuture<'static, Result<(), Failure>>;
@@ -179,17 +180,18 @@ struct Instance<C: Component> {
 
 impl<C: Processor> Place<C> {
     /// Refuses a batch for good, and counts it.
-    fn lose(&self, items: u64, reason: ProcessorDropReason) -> Processed {
+    fn lose(&self, items: u64, reason: ProcessorDropReason, passage: Passage) -> Processed {
         self.telemetry.dropped(reason, items);
-        self.base.emit(|| Event::ItemsDropped { id: self.base.id.clone(), items, reason: reason.as_str() });
+        let dropped = BatchEvent::Dropped { items, reason: reason.as_str() };
+        self.base.shared.events.emit(|| Draft::of(&self.base.id, dropped).about(passage.correlation));
         Processed::Refused(Refusal::Permanent)
     }
 
-    fn failed(&self, items: u64, failure: &Failure) -> Processed {
+    fn failed(&self, items: u64, failure: &Failure, passage: Passage) -> Processed {
         self.telemetry.error(failure.kind);
         tracing::warn!(component = %self.base.id, kind = %failure.kind, error = %failure, "cannot process a batch");
         match failure.retry {
-            Retry::Permanent => self.lose(items, ProcessorDropReason::Error),
+            Retry::Permanent => self.lose(items, ProcessorDropReason::Error, passage),
             Retry::Yes => {
                 Processed::Refused(failure.retry_after.map_or(Refusal::RETRYABLE, |after| Refusal::Retryable { after }))
             }
@@ -198,13 +200,14 @@ impl<C: Processor> Place<C> {
 
     /// Replaces an instance that panicked. If its start needs no waiting, the next batch finds the new one; otherwise
     /// the background starts it, and what comes before that must come again.
-    fn replace(&self) {
-        self.base.shared.telemetry.component_restarted(self.base.id.as_str(), Role::Processor);
-        let (id, role) = (self.base.id.clone(), Role::Processor);
-        self.base.emit(|| Event::ComponentRestarted { id, role, kind: ErrorKind::Panic });
-        let made = self.make().now_or_never();
-        if !matches!(made, Some(Ok(()))) {
+    fn replace(&self, panic: &Failure) {
+        self.base.stopped(StopReason::Crashed);
+        self.base.restarted(panic.kind);
+        if matches!(self.make().now_or_never(), Some(Ok(()))) {
+            self.base.started();
+        } else {
             self.instance.store(None);
+            self.base.supervised_after(State::RecoverableError, panic);
         }
         self.replaced.notify_one();
     }
@@ -223,7 +226,8 @@ impl<C: Processor> Stage for Place<C> {
         Box::pin(async move { self.make().await })
     }
 
-    fn process(&self, batch: Batch) -> Processed {
+    fn process(&self, batch: Batch, passage: Passage) -> Processed {
+        let _working = self.base.activity.begin();
         let began = Instant::now();
         let items = batch.items();
         self.telemetry.received(items);
@@ -246,12 +250,12 @@ impl<C: Processor> Stage for Place<C> {
                 self.telemetry.dropped(ProcessorDropReason::Filtered, items);
                 Processed::Dropped
             }
-            Ok(Err(error)) => self.failed(items, &Failure::from(error)),
+            Ok(Err(error)) => self.failed(items, &Failure::from(error), passage),
             Err(panic) => {
                 self.telemetry.error(ErrorKind::Panic);
                 tracing::error!(component = %self.base.id, items, error = %panic, "the processor panicked: one batch is lost");
-                self.replace();
-                self.lose(items, ProcessorDropReason::Panic)
+                self.replace(&panic);
+                self.lose(items, ProcessorDropReason::Panic, passage)
             }
         }
     }
@@ -261,6 +265,7 @@ impl<C: Processor> Stage for Place<C> {
             loop {
                 let Some(instance) = self.instance.load_full() else {
                     self.make().await?;
+                    self.base.started();
                     continue;
                 };
                 tokio::select! {

@@ -9,9 +9,10 @@ use tokio::time::{timeout, timeout_at};
 use super::service::{Outgoing, Running};
 use super::spec::Stage;
 use super::{ABORT_GRACE, STOP_DEADLINE};
-use crate::cx::Base;
+use crate::cx::{Base, LISTENER};
 use crate::error::Report;
-use crate::events::Event;
+use crate::events::{BatchEvent, Draft, ResourceEvent, ServiceEvent};
+use crate::status::{State, StopReason};
 use crate::surface::SHUTDOWN_BUDGET;
 use crate::telemetry::{DropReason, SelfTelemetry};
 use crate::time::Instant;
@@ -19,7 +20,8 @@ use crate::time::Instant;
 /// Stops the service. Receivers have half of the time to end; the queues have what is then left of it.
 pub(super) async fn stop(mut running: Running, deadline: Instant) {
     tracing::info!("tracecore stopping");
-    running.shared.events.emit(|| Event::ServiceStopping);
+    let began = Instant::now();
+    running.shared.events.emit(|| Draft::new(ServiceEvent::Stopping {}));
     if let Some(surface) = &running.surface {
         surface.health().draining();
     }
@@ -27,11 +29,15 @@ pub(super) async fn stop(mut running: Running, deadline: Instant) {
     stop_processors(&mut running).await;
     drain(&mut running, deadline).await;
     join_all(running.exporters.iter().map(stop_exporter)).await;
-    running.shared.events.emit(|| Event::ServiceStopped);
     if let Some(mut surface) = running.surface.take() {
         surface.shutdown(Instant::now() + SHUTDOWN_BUDGET).await;
     }
     end_telemetry(&running.shared.telemetry);
+    // Last: whoever waits for it finds nothing of the service left.
+    running
+        .shared
+        .events
+        .emit(|| Draft::new(ServiceEvent::Stopped { reason: StopReason::Graceful }).lasting(began.elapsed()));
     tracing::info!("tracecore stopped");
 }
 
@@ -39,7 +45,7 @@ async fn stop_receivers(running: &mut Running, deadline: Instant) {
     let now = Instant::now();
     let deadline = now + deadline.saturating_duration_since(now) / 2;
     for base in &running.receivers {
-        base.shutdown.cancel();
+        ask_to_stop(base);
     }
     if !joined(&mut running.supervisors, deadline).await {
         tracing::warn!("a receiver did not stop in time and was aborted");
@@ -50,7 +56,7 @@ async fn stop_receivers(running: &mut Running, deadline: Instant) {
 
 async fn stop_processors(running: &mut Running) {
     for stage in &running.stages {
-        stage.base().shutdown.cancel();
+        ask_to_stop(stage.base());
     }
     if !joined(&mut running.backgrounds, Instant::now() + STOP_DEADLINE).await {
         tracing::warn!("a processor's background did not stop in time and was aborted");
@@ -87,31 +93,42 @@ async fn drain(running: &mut Running, deadline: Instant) {
         if items > 0 {
             exit.telemetry.dropped(DropReason::Shutdown, items);
             tracing::warn!(component = %base.id, items, reason = "shutdown", "items were dropped: the queue did not drain within service.drain_timeout");
-            let (id, reason) = (base.id.clone(), DropReason::Shutdown.as_str());
-            base.emit(|| Event::ItemsDropped { id, items, reason });
+            base.tell(|| BatchEvent::Dropped { items, reason: DropReason::Shutdown.as_str() });
         }
     }
 }
 
 async fn stop_exporter(exporter: &Outgoing) {
     let base = &exporter.base;
-    base.shutdown.cancel();
+    ask_to_stop(base);
     if timeout(STOP_DEADLINE, Arc::clone(&exporter.outlet).stop()).await.is_err() {
         tracing::warn!(component = %base.id, deadline = ?STOP_DEADLINE, "the exporter did not stop in time");
     }
     end(base, Instant::now() + STOP_DEADLINE).await;
 }
 
+fn ask_to_stop(base: &Base) {
+    base.supervised(State::Stopping);
+    base.shutdown.cancel();
+}
+
 /// Waits for the tasks of a component until the deadline, then aborts them: the component has stopped.
 async fn end(base: &Base, deadline: Instant) {
     base.tasks.close();
+    let mut reason = StopReason::Graceful;
     if timeout_at(deadline, base.tasks.wait()).await.is_err() {
+        reason = StopReason::Crashed;
         tracing::warn!(component = %base.id, role = %base.role(), "tasks of the component did not stop in time and were aborted");
         base.abort.cancel();
         // One that does not even yield cannot be ended: the stop goes on without it.
         let _ = timeout(ABORT_GRACE, base.tasks.wait()).await;
     }
-    base.emit(|| Event::ComponentStopped { id: base.id.clone(), role: base.role() });
+    for _ in 0..base.close_sockets() {
+        base.tell(|| ResourceEvent::Released { resource: LISTENER });
+    }
+    base.supervised(State::Stopped);
+    base.stopped(reason);
+    base.tell(|| ServiceEvent::Stopped { reason });
     tracing::debug!(component = %base.id, role = %base.role(), "component stopped");
 }
 

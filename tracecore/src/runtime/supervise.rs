@@ -1,17 +1,22 @@
 //! Keeping a component alive: one task that runs life after life until shutdown.
 //!
-//! A life that ends by panic, by error, or without having been asked to, is followed by another after a back-off. The
-//! supervisor holds what outlives a life (its id, its metrics, its sockets); its neighbours notice nothing.
+//! A life that ends by panic, by error, or without having been asked to, is followed by another after a back-off, until
+//! its restart budget is used up: then it is a permanent error, and the rest of the collector goes on. The supervisor
+//! holds what outlives a life (its id, its metrics, its sockets); its neighbours notice nothing.
+
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
-use super::backoff::Restarts;
+use super::backoff::{Backoff, Restarts};
 use super::failure::{Failure, contain};
-use super::{OnStartError, Readiness};
+use super::{OnStartError, PROBE_INTERVAL, Readiness};
 use crate::cx::Base;
 use crate::error::ErrorKind;
-use crate::events::Event;
+use crate::events::{Draft, ServiceEvent};
+use crate::status::{State, StopReason};
+use crate::time::Instant;
 
 /// What the boot hears of a component's first start.
 pub(crate) enum FirstStart {
@@ -44,54 +49,143 @@ impl Announce {
         }
     }
 
-    fn started(&mut self, base: &Base) {
-        self.first(FirstStart::Started);
+    /// The service need not wait for it.
+    fn release(&mut self) {
         self.readiness = None;
-        base.emit(|| Event::ComponentStarted { id: base.id.clone(), role: base.role() });
-        tracing::info!(component = %base.id, role = %base.role(), "component started");
-    }
-
-    /// Whether the component is to be tried again.
-    fn failed(&mut self, base: &Base, failure: &Failure, policy: OnStartError) -> bool {
-        base.emit(|| Event::ComponentStartFailed { id: base.id.clone(), role: base.role(), kind: failure.kind });
-        let (outcome, again) = match policy {
-            OnStartError::Fail => (FirstStart::Fatal(failure.clone()), false),
-            OnStartError::Retry => (FirstStart::TriedAgain, true),
-            OnStartError::Ignore => {
-                tracing::warn!(component = %base.id, role = %base.role(), error = %failure, "component could not start and is ignored");
-                self.readiness = None;
-                (FirstStart::Ignored, false)
-            }
-        };
-        self.first(outcome);
-        again
     }
 }
 
-/// Counts a failed life and waits until the next is due; false once shutdown was asked for.
-async fn pause(base: &Base, failure: &Failure, restarts: &mut Restarts, restarted: bool) -> bool {
-    base.count_error(failure.kind);
-    let wait = restarts.wait();
-    tracing::error!(component = %base.id, role = %base.role(), kind = %failure.kind, error = %failure, ?wait, "component failed and will run again");
-    base.set_failing(true);
-    let goes_on = base.shutdown.run_until_cancelled(tokio::time::sleep(wait)).await.is_some();
-    if goes_on && restarted {
-        base.shared.telemetry.component_restarted(base.id.as_str(), base.role());
-        base.emit(|| Event::ComponentRestarted { id: base.id.clone(), role: base.role(), kind: failure.kind });
+/// The lives of one component: what follows the end of each.
+struct Lives {
+    base: Base,
+    policy: OnStartError,
+    announce: Announce,
+    restarts: Restarts,
+    /// The waits between starts that fail.
+    starts: Backoff,
+    ever_started: bool,
+    /// It waits in `probe`, and the log has been told.
+    probing: bool,
+}
+
+impl Lives {
+    fn new(base: Base, policy: OnStartError, announce: Announce) -> Self {
+        let restarts = Restarts::new(base.shared.restart_budget);
+        let starts = Restarts::start_backoff();
+        Lives { base, policy, announce, restarts, starts, ever_started: false, probing: false }
     }
-    goes_on
+
+    fn started(&mut self, took: Duration) {
+        let Lives { base, announce, .. } = self;
+        self.ever_started = true;
+        self.probing = false;
+        self.starts.reset();
+        announce.first(FirstStart::Started);
+        base.started();
+        let role = base.role();
+        base.shared.events.emit(|| Draft::of(&base.id, ServiceEvent::Started { role }).lasting(took));
+        // Last: whoever waits for the service to be ready finds its components told of.
+        announce.release();
+        tracing::info!(component = %base.id, %role, ?took, "component started");
+    }
+
+    /// What follows a start that failed. Whether there is another.
+    async fn not_started(&mut self, failure: &Failure) -> bool {
+        let base = self.base.clone();
+        base.end_incarnation();
+        let (role, kind) = (base.role(), failure.kind);
+        base.tell(|| ServiceEvent::StartFailed { role, kind, error: failure.message.clone() });
+        match self.policy {
+            OnStartError::Probe => self.probe(failure).await,
+            OnStartError::Retry => {
+                base.count_error(failure.kind);
+                base.supervised_after(State::RecoverableError, failure);
+                self.announce.first(FirstStart::TriedAgain);
+                let wait = self.starts.wait();
+                tracing::error!(component = %base.id, %role, %kind, error = %failure, ?wait, "component cannot start and is tried again");
+                self.next_life(failure, wait).await
+            }
+            OnStartError::Fail | OnStartError::Ignore if self.ever_started => self.again(failure).await,
+            OnStartError::Ignore => {
+                base.count_error(failure.kind);
+                tracing::warn!(component = %base.id, %role, error = %failure, "component could not start and is ignored");
+                base.supervised_after(State::PermanentError, failure);
+                self.announce.first(FirstStart::Ignored);
+                self.announce.release();
+                false
+            }
+            OnStartError::Fail => {
+                base.count_error(failure.kind);
+                base.supervised_after(State::FatalError, failure);
+                self.announce.first(FirstStart::Fatal(failure.clone()));
+                false
+            }
+        }
+    }
+
+    /// Waits for what the component needs to appear. The service is ready without it; only the first look is an error.
+    async fn probe(&mut self, failure: &Failure) -> bool {
+        let base = self.base.clone();
+        base.checked("probe", false);
+        if !self.probing {
+            self.probing = true;
+            base.count_error(failure.kind);
+            tracing::warn!(component = %base.id, role = %base.role(), error = %failure, every = ?PROBE_INTERVAL, "component cannot start yet: waiting for what it needs");
+        }
+        // Before its first start it is still starting: absent hardware is not an error.
+        let state = if self.ever_started { State::RecoverableError } else { State::Starting };
+        base.supervised_after(state, failure);
+        self.announce.first(FirstStart::TriedAgain);
+        self.announce.release();
+        self.next_life(failure, PROBE_INTERVAL).await
+    }
+
+    /// What follows a life that failed. Whether there is another.
+    async fn failed(&mut self, failure: &Failure) -> bool {
+        self.base.end_incarnation();
+        self.base.stopped(StopReason::Crashed);
+        self.again(failure).await
+    }
+
+    /// Another life within the budget, or none.
+    async fn again(&mut self, failure: &Failure) -> bool {
+        let base = self.base.clone();
+        base.count_error(failure.kind);
+        let Some(wait) = self.restarts.wait() else {
+            give_up(&base, failure);
+            return false;
+        };
+        tracing::error!(component = %base.id, role = %base.role(), kind = %failure.kind, error = %failure, ?wait, "component failed and will run again");
+        base.supervised_after(State::RecoverableError, failure);
+        self.next_life(failure, wait).await
+    }
+
+    /// Waits until the next life is due; false once shutdown was asked for.
+    async fn next_life(&self, failure: &Failure, wait: Duration) -> bool {
+        let goes_on = self.base.shutdown.run_until_cancelled(tokio::time::sleep(wait)).await.is_some();
+        if goes_on && self.ever_started {
+            self.base.restarted(failure.kind);
+        }
+        goes_on
+    }
+}
+
+/// The restart budget of a component is used up.
+pub(crate) fn give_up(base: &Base, failure: &Failure) {
+    tracing::error!(component = %base.id, role = %base.role(), kind = %failure.kind, error = %failure, "component failed too often in a row and is given up: raise service.restart_budget, or mend what it tells of and restart the collector");
+    base.supervised_after(State::PermanentError, failure);
 }
 
 /// Runs a component's lives until shutdown. `live` makes one life; it calls its argument once it has started.
 pub(crate) async fn supervise(
     base: Base,
     policy: OnStartError,
-    mut announce: Announce,
+    announce: Announce,
     live: impl Fn(Base, Box<dyn FnOnce() + Send>) -> BoxFuture<'static, Result<(), Failure>> + Send,
 ) {
-    let mut restarts = Restarts::default();
-    let mut ever_started = false;
+    let mut lives = Lives::new(base.clone(), policy, announce);
     loop {
+        let began = Instant::now();
         let (said, mut heard) = oneshot::channel();
         // Nobody may listen any more: the life can end in the same moment.
         let started = Box::new(move || {
@@ -109,33 +203,24 @@ pub(crate) async fn supervise(
             Ok(()) = &mut heard => None,
             ended = &mut life => Some(ended),
         };
-        if at_once.is_none() || heard.try_recv().is_ok() {
-            ever_started = true;
-            announce.started(&base);
-            base.set_failing(false);
+        let started = at_once.is_none() || heard.try_recv().is_ok();
+        if started {
+            lives.started(began.elapsed());
         }
         let ended = match at_once {
             Some(ended) => ended,
             None => life.await,
         };
         if base.shutdown.is_cancelled() {
-            break;
+            return;
         }
-        let failure = match ended {
-            Ok(Ok(())) => Failure::new(ErrorKind::Init, "ended without being asked to"),
-            Ok(Err(failure)) | Err(failure) => failure,
-        };
-        base.end_incarnation();
-        if !ever_started && !announce.failed(&base, &failure, policy) {
-            base.count_error(failure.kind);
-            base.set_failing(true);
-            base.shutdown.cancelled().await;
-            break;
-        }
-        if !pause(&base, &failure, &mut restarts, ever_started).await {
+        let failure = failure_of(ended);
+        let goes_on = if started { lives.failed(&failure).await } else { lives.not_started(&failure).await };
+        if !goes_on {
             break;
         }
     }
+    base.shutdown.cancelled().await;
 }
 
 /// Starts something that then waits for calls (an exporter, a processor), trying again as `policy` says. True once it
@@ -143,24 +228,19 @@ pub(crate) async fn supervise(
 pub(crate) async fn start_until(
     base: &Base,
     policy: OnStartError,
-    mut announce: Announce,
+    announce: Announce,
     start: impl Fn() -> BoxFuture<'static, Result<(), Failure>> + Send,
 ) -> bool {
-    let mut restarts = Restarts::default();
+    let mut lives = Lives::new(base.clone(), policy, announce);
     loop {
+        let began = Instant::now();
         match contain(start()).await {
             Ok(Ok(())) => {
-                announce.started(base);
+                lives.started(began.elapsed());
                 return true;
             }
             Ok(Err(failure)) | Err(failure) => {
-                base.end_incarnation();
-                let again = announce.failed(base, &failure, policy);
-                if !again {
-                    base.count_error(failure.kind);
-                    return false;
-                }
-                if !pause(base, &failure, &mut restarts, false).await {
+                if !lives.not_started(&failure).await {
                     return false;
                 }
             }
@@ -168,20 +248,30 @@ pub(crate) async fn start_until(
     }
 }
 
-/// Runs something again and again until shutdown: the background of what has started.
+/// Runs something again and again until shutdown or until its budget is used up: the background of what has started.
 pub(crate) async fn keep(base: &Base, run: impl Fn() -> BoxFuture<'static, Result<(), Failure>> + Send) {
-    let mut restarts = Restarts::default();
+    let mut restarts = Restarts::new(base.shared.restart_budget);
     loop {
         let ended = contain(run()).await;
         if base.shutdown.is_cancelled() {
             return;
         }
-        let failure = match ended {
-            Ok(Ok(())) => Failure::new(ErrorKind::Init, "ended without being asked to"),
-            Ok(Err(failure)) | Err(failure) => failure,
-        };
-        if !pause(base, &failure, &mut restarts, true).await {
+        let failure = failure_of(ended);
+        base.count_error(failure.kind);
+        let Some(wait) = restarts.wait() else { return give_up(base, &failure) };
+        tracing::error!(component = %base.id, role = %base.role(), kind = %failure.kind, error = %failure, ?wait, "the background failed and will run again");
+        base.supervised_after(State::RecoverableError, &failure);
+        if base.shutdown.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
             return;
         }
+        base.restarted(failure.kind);
+        base.started();
+    }
+}
+
+fn failure_of(ended: Result<Result<(), Failure>, Failure>) -> Failure {
+    match ended {
+        Ok(Ok(())) => Failure::new(ErrorKind::Init, "ended without being asked to"),
+        Ok(Err(failure)) | Err(failure) => failure,
     }
 }

@@ -37,6 +37,8 @@ closed_label! {
         RetryExhausted = "retry_exhausted",
         /// The exporter panicked on it twice.
         Panic = "panic",
+        /// The exporter was given up, or had stopped.
+        Stopped = "stopped",
         /// The drain's time ran out.
         Shutdown = "shutdown",
     }

@@ -61,6 +61,12 @@ impl Resource {
         self
     }
 
+    /// The value of `key`.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        let at = self.attributes.binary_search_by(|(known, _)| known.as_str().cmp(key)).ok()?;
+        self.attributes.get(at).map(|(_, value)| value.as_str())
+    }
+
     /// The attributes, sorted by key.
     pub fn attributes(&self) -> &[(String, String)] {
         &self.attributes

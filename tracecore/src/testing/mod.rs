@@ -83,6 +83,7 @@
 //! ([`COMPONENTS`], [`registry()`]): linking the kit registers nothing.
 
 mod ceiling;
+mod events;
 mod exporter;
 mod payload;
 mod processor;
@@ -92,6 +93,7 @@ mod service;
 mod telemetry;
 
 pub use self::ceiling::{CEILING, CEILING_FACTOR, MAX_FACTOR, ceiling, within_ceiling};
+pub use self::events::event;
 pub use self::exporter::{Answer, ExportFailure, RecordingExporter};
 pub use self::payload::{Points, logs, metrics, name_of, points, spans};
 pub use self::processor::{Background, ProcessFailure, ScriptedProcessor};

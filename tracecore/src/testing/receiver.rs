@@ -14,6 +14,7 @@ use crate::cx::Cx;
 use crate::emit::Verdict;
 use crate::error::{Classify, ErrorKind};
 use crate::signal::Batch;
+use crate::status::ComponentStatus;
 
 static SCRIPTS: Scripts<Script> = Scripts::new();
 
@@ -168,7 +169,7 @@ impl Receiver for TestSource {
             Start::Fail => return Err(ReceiveFailure::Told),
             Start::Hang => pending().await,
             Start::Panic => panic!("told to panic in start"),
-            Start::Degraded => cx.set_degraded(true),
+            Start::Degraded => cx.report_status(ComponentStatus::RecoverableError(&ReceiveFailure::Told)),
         }
         Ok(())
     }
@@ -183,16 +184,17 @@ impl Receiver for TestSource {
                 }
                 Command::EmitBeside(batch, reply) => {
                     let emitter = cx.emitter().clone();
-                    cx.spawn(async move {
+                    cx.spawn("emit", async move {
                         let _ = reply.send(emitter.emit(batch).await);
                     });
                 }
-                Command::Linger(held) => cx.spawn(async move {
+                Command::Linger(held) => cx.spawn("linger", async move {
                     let _held = held;
                     pending::<()>().await;
                 }),
-                Command::PanicBeside => cx.spawn(async { panic!("told to panic in a task") }),
-                Command::Degraded(degraded) => cx.set_degraded(degraded),
+                Command::PanicBeside => cx.spawn("panic", async { panic!("told to panic in a task") }),
+                Command::Degraded(true) => cx.report_status(ComponentStatus::RecoverableError(&ReceiveFailure::Told)),
+                Command::Degraded(false) => cx.report_status(ComponentStatus::Ok),
                 Command::Panic => panic!("told to panic"),
                 Command::Fail => return Err(ReceiveFailure::Told),
                 Command::End => return Ok(()),

@@ -1,13 +1,14 @@
 //! A service under test: built from YAML, its events heard from the first on.
 
 use std::fmt::Display;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::ceiling::within_ceiling;
-use super::registry;
 use super::telemetry::{TelemetrySnapshot, sample};
+use super::{event, registry};
 use crate::config::{self, Config, Source};
-use crate::events::{Event, Events, Subscription};
+use crate::events::{Filter, Occurrence, Subscription};
 use crate::runtime::{BuildError, Running, Service, StartError};
 use crate::telemetry::{BuildInfo, Resource};
 use crate::time::Clock;
@@ -54,14 +55,14 @@ pub fn config(yaml: &str) -> Config {
 /// # Panics
 /// When there is no such service, with all that is wrong.
 pub fn build(yaml: &str) -> (Service, Subscription) {
-    let events = Events::default();
-    let heard = events.subscribe();
     let build = BuildInfo::new("tracecore-tests", "1.2.3", "");
     let resource = Resource::detect(&build).with("host.name", "node-7").with("service.instance.id", "one");
     // A round second, so that start times can be read off.
     let clock = Clock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000));
-    let builder = Service::builder().events(events).build_info(build).resource(resource).clock(clock);
-    (builder.build(config(yaml), &registry()).unwrap_or_else(|error| panic!("{error}")), heard)
+    let builder = Service::builder().build_info(build).resource(resource).clock(clock);
+    let service = builder.build(config(yaml), &registry()).unwrap_or_else(|error| panic!("{error}"));
+    let events = service.events().subscribe(Filter::all());
+    (service, events)
 }
 
 /// Why this YAML, which is a configuration, makes no service.
@@ -128,15 +129,19 @@ impl TestService {
     ///
     /// # Panics
     /// When none comes.
-    pub async fn wait_for(&mut self, wanted: impl FnMut(&Event) -> bool) -> Event {
+    pub async fn wait_for(&mut self, wanted: Filter) -> Arc<Occurrence> {
+        self.wait_for_ref(&wanted).await
+    }
+
+    async fn wait_for_ref(&mut self, wanted: &Filter) -> Arc<Occurrence> {
         let event = within_ceiling(self.events.wait_for(wanted)).await;
         event.expect("the bus lives as long as the service")
     }
 
     /// Waits for this many such events.
-    pub async fn wait_for_all(&mut self, count: usize, mut wanted: impl FnMut(&Event) -> bool) {
+    pub async fn wait_for_all(&mut self, count: usize, wanted: Filter) {
         for _ in 0..count {
-            self.wait_for(&mut wanted).await;
+            self.wait_for_ref(&wanted).await;
         }
     }
 
@@ -154,13 +159,14 @@ impl TestService {
     }
 
     /// Stops the service and gives what it told since it was last listened to.
-    pub async fn stop(mut self) -> Vec<Event> {
+    pub async fn stop(mut self) -> Vec<Arc<Occurrence>> {
         within_ceiling(self.running.stop()).await;
         let mut told = Vec::new();
-        let last = |event: &Event| *event == Event::ServiceStopped;
-        while let Some(event) = self.events.next().await {
-            told.push(event);
-            if told.last().is_some_and(last) {
+        let last = event!("service.stopped", component = "");
+        while let Ok(occurrence) = self.events.next().await {
+            let is_last = last.accepts(&occurrence);
+            told.push(occurrence);
+            if is_last {
                 break;
             }
         }

@@ -4,216 +4,34 @@
 //! work, sockets. It writes no `select!` and spawns nothing on its own, so shutdown, supervision and tests hold for
 //! every component alike. Deliberately absent: the other components, and the SDK behind the metrics.
 
-use std::collections::HashMap;
+mod life;
+mod task;
+
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Interval, MissedTickBehavior};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use crate::component::{Component, Exporter, Receiver, Role};
+use crate::component::{Component, Exporter, Receiver};
 use crate::config::{ComponentId, Period};
 use crate::emit::{Emitter, Verdict};
 use crate::error::{Classify, ErrorKind, Report, WriteError};
-use crate::events::{Event, Events};
+use crate::events::{BatchEvent, ResourceEvent};
 use crate::metrics::{Encoder, MetricSet, data, health};
 use crate::net::{BindError, Bound};
-use crate::runtime::{Failure, contain};
+use crate::runtime::contain;
 use crate::signal::{Batch, Signal};
-use crate::telemetry::{DropReason, ExporterTelemetry, ProcessorTelemetry, ReceiverTelemetry, SelfTelemetry};
-use crate::time::{Clock, Instant, unix_nanos};
+use crate::status::{ComponentStatus, State};
+use crate::telemetry::DropReason;
+use crate::time::{Instant, unix_nanos};
 
-/// How often an exporter's rejections are logged.
-const REJECTION_LOG_INTERVAL: Duration = Duration::from_secs(60);
-
-/// What the components of one service share.
-#[derive(Clone)]
-pub(crate) struct Shared {
-    pub(crate) clock: Clock,
-    pub(crate) telemetry: SelfTelemetry,
-    pub(crate) events: Events,
-    /// The attributes that identify this process, on exported data as on its own metrics.
-    pub(crate) resource: Arc<[(String, String)]>,
-    /// The version of the program.
-    pub(crate) version: &'static str,
-    pub(crate) drain: Arc<Drain>,
-    /// Cancelled by a component that asks the service to stop.
-    pub(crate) stop: CancellationToken,
-}
-
-/// The end of the service: queues are emptied until a deadline.
-#[derive(Debug, Default)]
-pub(crate) struct Drain {
-    pub(crate) begun: CancellationToken,
-    deadline: OnceLock<Instant>,
-}
-
-impl Drain {
-    pub(crate) fn begin(&self, deadline: Instant) {
-        // A second stop does not move the deadline.
-        let _ = self.deadline.set(deadline);
-        self.begun.cancel();
-    }
-
-    /// When what is left is given up; `None` while the service runs.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.deadline.get().copied()
-    }
-}
-
-/// What outlives an incarnation of a component. Cheap to clone.
-#[derive(Clone)]
-pub(crate) struct Base(Arc<Life>);
-
-pub(crate) struct Life {
-    pub(crate) id: ComponentId,
-    pub(crate) shared: Shared,
-    pub(crate) own: Own,
-    /// Asks the component to end.
-    pub(crate) shutdown: CancellationToken,
-    /// Ends its tasks where they stand: the deadline has passed.
-    pub(crate) abort: CancellationToken,
-    pub(crate) tasks: TaskTracker,
-    /// Ends the tasks of the present incarnation; the next one has its own.
-    incarnation: Mutex<CancellationToken>,
-    panicked_task: Mutex<Option<Failure>>,
-    task_has_panicked: Notify,
-    degraded: Mutex<Degraded>,
-    /// When a rejection was last logged.
-    told_of_rejection: Mutex<Option<Instant>>,
-    /// Sockets by address: they survive a restart, so that no client sees the port closed.
-    sockets: Mutex<HashMap<String, Arc<Bound>>>,
-}
-
-/// Why a receiver works with less than it should. Either is enough, so that neither hides the other.
-#[derive(Clone, Copy, Debug, Default)]
-struct Degraded {
-    /// It does not run: the supervisor's word.
-    failing: bool,
-    /// It said so itself.
-    reported: bool,
-}
-
-/// What a component has by its role.
-pub(crate) enum Own {
-    Receiver { telemetry: ReceiverTelemetry, emitter: Emitter },
-    Processor { telemetry: ProcessorTelemetry },
-    Exporter { telemetry: ExporterTelemetry },
-}
-
-impl Base {
-    pub(crate) fn new(id: ComponentId, shared: Shared, own: Own) -> Self {
-        let abort = CancellationToken::new();
-        Base(Arc::new(Life {
-            id,
-            shared,
-            own,
-            shutdown: CancellationToken::new(),
-            incarnation: Mutex::new(abort.child_token()),
-            panicked_task: Mutex::default(),
-            task_has_panicked: Notify::new(),
-            degraded: Mutex::default(),
-            told_of_rejection: Mutex::default(),
-            abort,
-            tasks: TaskTracker::new(),
-            sockets: Mutex::default(),
-        }))
-    }
-
-    pub(crate) fn role(&self) -> Role {
-        match self.own {
-            Own::Receiver { .. } => Role::Receiver,
-            Own::Processor { .. } => Role::Processor,
-            Own::Exporter { .. } => Role::Exporter,
-        }
-    }
-
-    /// Counts an error of the component under its kind.
-    pub(crate) fn count_error(&self, kind: ErrorKind) {
-        match &self.own {
-            Own::Receiver { telemetry, .. } => telemetry.error(kind),
-            Own::Processor { telemetry } => telemetry.error(kind),
-            Own::Exporter { telemetry } => telemetry.call_failed(kind),
-        }
-    }
-
-    pub(crate) fn emit(&self, event: impl FnOnce() -> Event) {
-        self.shared.events.emit(event);
-    }
-
-    /// Says whether the component fails to run. What a life reported of itself ends with it.
-    pub(crate) fn set_failing(&self, failing: bool) {
-        self.change_degraded(|degraded| {
-            degraded.failing = failing;
-            degraded.reported &= !failing;
-        });
-    }
-
-    fn change_degraded(&self, change: impl FnOnce(&mut Degraded)) {
-        let mut degraded = self.degraded.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut degraded);
-        if let Own::Receiver { telemetry, .. } = &self.own {
-            // Under the lock: of two changes the later one is shown.
-            telemetry.set_degraded(degraded.failing || degraded.reported);
-        }
-    }
-
-    /// Whether it is time to log a rejection again. Each is counted; the log would have one per batch.
-    fn tells_of_rejection(&self) -> bool {
-        let now = Instant::now();
-        let mut told = self.told_of_rejection.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = told.is_none_or(|last| now.duration_since(last) >= REJECTION_LOG_INTERVAL);
-        if due {
-            *told = Some(now);
-        }
-        due
-    }
-
-    /// A receiver's task that panics ends the incarnation, as a panic in `run` does. An exporter and a processor have no
-    /// `run` to end: theirs is counted.
-    fn task_panicked(&self, failure: Failure) {
-        tracing::error!(component = %self.id, error = %failure, "a task of the component panicked");
-        match self.own {
-            Own::Receiver { .. } => {
-                *self.panicked_task.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
-                self.task_has_panicked.notify_one();
-            }
-            Own::Processor { .. } | Own::Exporter { .. } => self.count_error(failure.kind),
-        }
-    }
-
-    /// Waits until a task of the incarnation panics.
-    pub(crate) async fn panic_of_a_task(&self) -> Failure {
-        loop {
-            let panicked = self.panicked_task.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(failure) = panicked {
-                return failure;
-            }
-            self.task_has_panicked.notified().await;
-        }
-    }
-
-    /// Ends the tasks that the incarnation has spawned: they were its own, and the next one spawns anew.
-    pub(crate) fn end_incarnation(&self) {
-        let mut incarnation = self.incarnation.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *incarnation, self.abort.child_token()).cancel();
-        // Its panics end with it.
-        *self.panicked_task.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-}
-
-impl std::ops::Deref for Base {
-    type Target = Life;
-
-    fn deref(&self) -> &Life {
-        &self.0
-    }
-}
+pub(crate) use life::{Activity, Base, Drain, Fatal, Own, Shared};
+pub(crate) use task::LISTENER;
+use task::{Held, Task};
 
 /// What a running component may do, and what it measures.
 pub struct Cx<C: Component> {
@@ -282,15 +100,20 @@ impl<C: Component> Cx<C> {
         }
     }
 
-    /// Runs `future` as a task of this component: its panic is the component's, the drain waits for it, then aborts it.
+    /// Runs `future` as a task of this component, called `name` in events: its panic is the component's, the drain waits
+    /// for it, then aborts it.
     #[expect(clippy::disallowed_methods, reason = "this is the seam through which components spawn")]
-    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+    pub fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) {
         let base = self.base.clone();
-        let incarnation = base.incarnation.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let incarnation = base.incarnation();
         let tracked = self.base.tasks.track_future(async move {
-            let contained = contain(future);
-            if let Some(Err(failure)) = incarnation.run_until_cancelled(contained).await {
-                base.task_panicked(failure);
+            let task = Task::begin(&base, name);
+            match incarnation.run_until_cancelled(contain(future)).await {
+                Some(Err(failure)) => {
+                    task.failed(&failure);
+                    base.task_panicked(failure);
+                }
+                Some(Ok(())) | None => task.completed(),
             }
         });
         tokio::spawn(tracked);
@@ -307,14 +130,32 @@ impl<C: Component> Cx<C> {
         deadline: Duration,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Blocked> {
+        let task = Task::begin(&self.base, name);
+        let outcome = self.on_a_thread(name, deadline, work).await;
+        match &outcome {
+            Ok(_) => task.completed(),
+            Err(blocked) => task.failed(blocked),
+        }
+        outcome
+    }
+
+    async fn on_a_thread<T: Send + 'static>(
+        &self,
+        name: &str,
+        deadline: Duration,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Blocked> {
         let (sender, receiver) = oneshot::channel();
-        std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || {
-                // Nobody waits any more once the deadline has passed.
-                let _ = sender.send(work());
-            })
-            .map_err(Blocked::NoThread)?;
+        let base = self.base.clone();
+        let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let _held = Held::take(base, "thread");
+            // Nobody waits any more once the deadline has passed.
+            let _ = sender.send(work());
+        });
+        if let Err(error) = spawned {
+            self.base.tell(|| ResourceEvent::Exhausted { resource: "thread" });
+            return Err(Blocked::NoThread(error));
+        }
         match tokio::time::timeout(deadline, receiver).await {
             Err(_) => Err(Blocked::Late(deadline)),
             Ok(Err(_)) => Err(Blocked::Panicked),
@@ -333,7 +174,24 @@ impl<C: Component> Cx<C> {
         let bound = Arc::new(Bound::bind(address).await?);
         let mut sockets = self.base.sockets.lock().unwrap_or_else(PoisonError::into_inner);
         sockets.insert(address.to_owned(), Arc::clone(&bound));
+        self.base.tell(|| ResourceEvent::Acquired { resource: LISTENER });
         Ok(bound)
+    }
+
+    /// Says how the component is; what it says holds until it says otherwise or its incarnation ends. What is an error
+    /// is counted and logged, once for each spell.
+    pub fn report_status(&self, status: ComponentStatus<'_, C::Error>) {
+        let (state, error) = match status {
+            ComponentStatus::Ok => (State::Ok, None),
+            ComponentStatus::RecoverableError(error) => (State::RecoverableError, Some(error)),
+            ComponentStatus::PermanentError(error) => (State::PermanentError, Some(error)),
+            ComponentStatus::FatalError(error) => (State::FatalError, Some(error)),
+        };
+        if let Some(error) = error.filter(|_| self.base.status.state() != state) {
+            self.base.count_error(error.kind());
+            tracing::warn!(component = %self.base.id, kind = %error.kind(), error = %Report(error), %state, "the component reports an error");
+        }
+        self.base.reported(state, error.map(|error| (error.kind(), Report(error).to_string())));
     }
 }
 
@@ -355,7 +213,7 @@ impl<C: Receiver> Cx<C> {
     /// Sends a batch into the receiver's pipelines and says what became of it. The runtime counts the outcome.
     pub async fn emit(&mut self, batch: Batch) -> Verdict {
         let since = self.collecting.take().unwrap_or_else(Instant::now);
-        self.emitter().emit_since(batch, since).await
+        self.emitter().emit_since(batch, None, since).await
     }
 
     /// Encodes what the component measures as it is now, and emits it.
@@ -398,11 +256,6 @@ impl<C: Receiver> Cx<C> {
     pub fn count(&self, error: &C::Error) {
         self.base.count_error(error.kind());
     }
-
-    /// Says whether the receiver works with less than it should, as without its device. Counted while it lasts.
-    pub fn set_degraded(&self, degraded: bool) {
-        self.base.change_degraded(|state| state.reported = degraded);
-    }
 }
 
 impl<C: Exporter> Cx<C> {
@@ -412,7 +265,7 @@ impl<C: Exporter> Cx<C> {
             telemetry.dropped(DropReason::Rejected, items);
         }
         let dropped = DropReason::Rejected.as_str();
-        self.base.emit(|| Event::ItemsDropped { id: self.base.id.clone(), items, reason: dropped });
+        self.base.tell(|| BatchEvent::Dropped { items, reason: dropped });
         if self.base.tells_of_rejection() {
             tracing::warn!(component = %self.base.id, items, reason, "a part of a batch was rejected");
         }

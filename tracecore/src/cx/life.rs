@@ -1,0 +1,328 @@
+//! What outlives an incarnation of a component, and what all components of a service share.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::component::Role;
+use crate::config::ComponentId;
+use crate::emit::Emitter;
+use crate::error::ErrorKind;
+use crate::events::{Draft, Events, Group, ServiceEvent};
+use crate::net::Bound;
+use crate::runtime::Failure;
+use crate::status::{Changed, LastError, State, StatusCell, StopReason};
+use crate::telemetry::{ExporterTelemetry, ProcessorTelemetry, ReceiverTelemetry, SelfTelemetry};
+use crate::time::{Clock, Instant};
+
+/// How often an exporter's rejections are logged.
+const REJECTION_LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What the components of one service share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) clock: Clock,
+    pub(crate) telemetry: SelfTelemetry,
+    pub(crate) events: Events,
+    /// The attributes that identify this process, on exported data as on its own metrics.
+    pub(crate) resource: Arc<[(String, String)]>,
+    /// The version of the program.
+    pub(crate) version: &'static str,
+    pub(crate) drain: Arc<Drain>,
+    /// Cancelled by a component that asks the service to stop.
+    pub(crate) stop: CancellationToken,
+    /// Why the service cannot go on.
+    pub(crate) fatal: Arc<OnceLock<Fatal>>,
+    /// How often a component is restarted in a row before it is given up; `None` for ever.
+    pub(crate) restart_budget: Option<NonZeroU32>,
+}
+
+/// The component with which the service cannot go on.
+#[derive(Clone, Debug)]
+pub(crate) struct Fatal {
+    pub(crate) role: Role,
+    pub(crate) id: ComponentId,
+    pub(crate) message: Arc<str>,
+}
+
+/// The end of the service: queues are emptied until a deadline.
+#[derive(Debug, Default)]
+pub(crate) struct Drain {
+    pub(crate) begun: CancellationToken,
+    deadline: OnceLock<Instant>,
+}
+
+impl Drain {
+    pub(crate) fn begin(&self, deadline: Instant) {
+        // A second stop does not move the deadline.
+        let _ = self.deadline.set(deadline);
+        self.begun.cancel();
+    }
+
+    /// When what is left is given up; `None` while the service runs.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline.get().copied()
+    }
+}
+
+/// What outlives an incarnation of a component. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Base(Arc<Life>);
+
+pub(crate) struct Life {
+    pub(crate) id: ComponentId,
+    pub(crate) shared: Shared,
+    pub(crate) own: Own,
+    pub(crate) status: StatusCell,
+    pub(crate) activity: Arc<Activity>,
+    /// Asks the component to end.
+    pub(crate) shutdown: CancellationToken,
+    /// Ends its tasks where they stand: the deadline has passed.
+    pub(crate) abort: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+    /// Ends the tasks of the present incarnation; the next one has its own.
+    incarnation: Mutex<CancellationToken>,
+    panicked_task: Mutex<Option<Failure>>,
+    task_has_panicked: Notify,
+    /// When a rejection was last logged.
+    told_of_rejection: Mutex<Option<Instant>>,
+    /// Sockets by address: they survive a restart, so that no client sees the port closed.
+    pub(super) sockets: Mutex<HashMap<String, Arc<Bound>>>,
+}
+
+/// What a component has by its role.
+pub(crate) enum Own {
+    Receiver { telemetry: ReceiverTelemetry, emitter: Emitter },
+    Processor { telemetry: ProcessorTelemetry },
+    Exporter { telemetry: ExporterTelemetry },
+}
+
+/// What a component is doing. Two atomic adds and a store for each piece of work.
+#[derive(Debug)]
+pub(crate) struct Activity {
+    origin: Instant,
+    under_way: AtomicU64,
+    /// Microseconds from the origin to the end of the last work, plus one; 0 for none.
+    last: AtomicU64,
+}
+
+impl Default for Activity {
+    fn default() -> Self {
+        Activity { origin: Instant::now(), under_way: AtomicU64::new(0), last: AtomicU64::new(0) }
+    }
+}
+
+impl Activity {
+    /// Work begins; it ends with the guard.
+    pub(crate) fn begin(&self) -> Working<'_> {
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        Working(self)
+    }
+
+    /// Whether there is work under way, or was within `window`.
+    pub(crate) fn is_busy(&self, window: Duration) -> bool {
+        self.under_way.load(Ordering::Relaxed) > 0 || self.idle_for().is_some_and(|idle| idle < window)
+    }
+
+    /// How long ago its last work ended; `None` if it never worked.
+    pub(crate) fn idle_for(&self) -> Option<Duration> {
+        let last = self.last.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(self.origin.elapsed().saturating_sub(Duration::from_micros(last)))
+    }
+}
+
+/// Work under way.
+pub(crate) struct Working<'a>(&'a Activity);
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        let now = u64::try_from(self.0.origin.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.0.last.store(now.saturating_add(1), Ordering::Relaxed);
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Base {
+    pub(crate) fn new(id: ComponentId, shared: Shared, own: Own, activity: Arc<Activity>) -> Self {
+        let abort = CancellationToken::new();
+        Base(Arc::new(Life {
+            id,
+            status: StatusCell::new(shared.clock.now()),
+            activity,
+            shared,
+            own,
+            shutdown: CancellationToken::new(),
+            incarnation: Mutex::new(abort.child_token()),
+            panicked_task: Mutex::default(),
+            task_has_panicked: Notify::new(),
+            told_of_rejection: Mutex::default(),
+            abort,
+            tasks: TaskTracker::new(),
+            sockets: Mutex::default(),
+        }))
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        match self.own {
+            Own::Receiver { .. } => Role::Receiver,
+            Own::Processor { .. } => Role::Processor,
+            Own::Exporter { .. } => Role::Exporter,
+        }
+    }
+
+    /// Counts an error of the component under its kind.
+    pub(crate) fn count_error(&self, kind: ErrorKind) {
+        match &self.own {
+            Own::Receiver { telemetry, .. } => telemetry.error(kind),
+            Own::Processor { telemetry } => telemetry.error(kind),
+            Own::Exporter { telemetry } => telemetry.call_failed(kind),
+        }
+    }
+
+    /// Tells an event of this component.
+    pub(crate) fn tell<G: Group>(&self, event: impl FnOnce() -> G) {
+        self.shared.events.emit(|| Draft::of(&self.id, event()));
+    }
+
+    /// An incarnation has started.
+    pub(crate) fn started(&self) {
+        self.supervised(State::Ok);
+    }
+
+    /// An incarnation has ended, or the component for good.
+    pub(crate) fn stopped(&self, reason: StopReason) {
+        let _ = reason;
+    }
+
+    /// Another incarnation begins, after one that ended like this.
+    pub(crate) fn restarted(&self, kind: ErrorKind) {
+        self.shared.telemetry.component_restarted(self.id.as_str(), self.role());
+        let restart_count = self.status.restarted();
+        self.tell(|| ServiceEvent::Restarted { role: self.role(), kind, restart_count });
+    }
+
+    /// Somebody looked how the component is.
+    pub(crate) fn checked(&self, check: &'static str, passed: bool) {
+        self.tell(|| ServiceEvent::HealthCheck { check, passed });
+    }
+
+    /// The supervisor's word on how the component is.
+    pub(crate) fn supervised(&self, state: State) {
+        self.changed(self.status.supervise(state, self.shared.clock.now()));
+    }
+
+    /// The same, after a failure.
+    pub(crate) fn supervised_after(&self, state: State, failure: &Failure) {
+        self.remember(failure.kind, &failure.message);
+        self.supervised(state);
+    }
+
+    /// The component's own word.
+    pub(crate) fn reported(&self, state: State, error: Option<(ErrorKind, String)>) {
+        let now = self.shared.clock.now();
+        if let Some((kind, message)) = &error {
+            self.remember(*kind, message);
+        }
+        self.changed(self.status.report(state, now));
+        if state == State::FatalError {
+            let message = error.map_or_else(String::new, |(_, message)| message).into();
+            let fatal = Fatal { role: self.role(), id: self.id.clone(), message };
+            // The first one is the reason; the service stops for it.
+            let _ = self.shared.fatal.set(fatal);
+            self.shared.stop.cancel();
+        }
+    }
+
+    /// A batch was delivered. Takes no lock while nothing was wrong.
+    pub(crate) fn delivered(&self) {
+        if self.status.state() != State::Ok {
+            self.changed(self.status.deliver(false, self.shared.clock.now()));
+        }
+    }
+
+    /// A batch could not be delivered, this time.
+    pub(crate) fn undelivered(&self, failure: &Failure) {
+        self.remember(failure.kind, &failure.message);
+        self.changed(self.status.deliver(true, self.shared.clock.now()));
+    }
+
+    fn remember(&self, kind: ErrorKind, message: &str) {
+        self.status.failed(LastError { kind, message: message.into(), at: self.shared.clock.now() });
+    }
+
+    fn changed(&self, changed: Option<Changed>) {
+        let Some(Changed { from, to }) = changed else { return };
+        if let Own::Receiver { telemetry, .. } = &self.own {
+            telemetry.set_degraded(to.is_error());
+        }
+        tracing::debug!(component = %self.id, role = %self.role(), %from, %to, "the status changed");
+        self.tell(|| ServiceEvent::StatusChanged { from, to });
+    }
+
+    /// Whether it is time to log a rejection again. Each is counted; the log would have one per batch.
+    pub(super) fn tells_of_rejection(&self) -> bool {
+        let now = Instant::now();
+        let mut told = self.told_of_rejection.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = told.is_none_or(|last| now.duration_since(last) >= REJECTION_LOG_INTERVAL);
+        if due {
+            *told = Some(now);
+        }
+        due
+    }
+
+    /// A receiver's task that panics ends the incarnation, as a panic in `run` does. An exporter and a processor have no
+    /// `run` to end: theirs is counted.
+    pub(super) fn task_panicked(&self, failure: Failure) {
+        tracing::error!(component = %self.id, error = %failure, "a task of the component panicked");
+        match self.own {
+            Own::Receiver { .. } => {
+                *self.panicked_task.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+                self.task_has_panicked.notify_one();
+            }
+            Own::Processor { .. } | Own::Exporter { .. } => self.count_error(failure.kind),
+        }
+    }
+
+    /// Waits until a task of the incarnation panics.
+    pub(crate) async fn panic_of_a_task(&self) -> Failure {
+        loop {
+            let panicked = self.panicked_task.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(failure) = panicked {
+                return failure;
+            }
+            self.task_has_panicked.notified().await;
+        }
+    }
+
+    /// Lets go of its sockets; how many there were. Servers on them end by themselves.
+    pub(crate) fn close_sockets(&self) -> usize {
+        std::mem::take(&mut *self.sockets.lock().unwrap_or_else(PoisonError::into_inner)).len()
+    }
+
+    /// The end of the present incarnation.
+    pub(super) fn incarnation(&self) -> CancellationToken {
+        self.incarnation.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Ends the tasks that the incarnation has spawned: they were its own, and the next one spawns anew.
+    pub(crate) fn end_incarnation(&self) {
+        let mut incarnation = self.incarnation.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *incarnation, self.abort.child_token()).cancel();
+        // Its panics end with it.
+        *self.panicked_task.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl std::ops::Deref for Base {
+    type Target = Life;
+
+    fn deref(&self) -> &Life {
+        &self.0
+    }
+}
