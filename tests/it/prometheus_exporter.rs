@@ -6,13 +6,9 @@ use std::net::{SocketAddr, TcpListener};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tracecore::config::{self, Config, Source};
 use tracecore::error::Report;
-use tracecore::events::{Filter, Subscription};
-use tracecore::registry::Registry;
-use tracecore::runtime::{Running, Service};
-use tracecore::telemetry::{BuildInfo, Resource};
-use tracecore::testing::event;
+use tracecore::runtime::Running;
+use tracecore::testing::{build, event};
 
 /// The clock, shown on `endpoint` by an exporter with further settings, a line each.
 fn yaml(endpoint: SocketAddr, settings: &str) -> String {
@@ -34,17 +30,6 @@ service:
     )
 }
 
-fn build(yaml: String) -> (Service, Subscription) {
-    let loaded = config::load(&[Source::Yaml(yaml)], &[], &|_| None).expect("valid YAML");
-    let build = BuildInfo::new("tracecore", "1.2.3", "");
-    let resource = Resource::detect(&build).with("host.name", "node-7").with("service.instance.id", "one");
-    let builder = Service::builder().build_info(build).resource(resource);
-    let config = Config::from_tree(loaded.root).expect("a coherent configuration");
-    let service = builder.build(config, &Registry::linked().unwrap()).unwrap();
-    let heard = service.events().subscribe(Filter::all());
-    (service, heard)
-}
-
 /// A port that is free now: the exporter says which one it took only in its log.
 fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
@@ -52,7 +37,7 @@ fn free_port() -> SocketAddr {
 
 /// A service that has delivered a batch.
 async fn delivering(yaml: String) -> Running {
-    let (service, mut events) = build(yaml);
+    let (service, mut events) = build(&yaml);
     let running = service.start().await.unwrap();
     events.wait_for(&event!("export.succeeded")).await.unwrap();
     running
@@ -77,10 +62,11 @@ async fn a_scraper_gets_what_the_pipeline_carries() {
     let (head, body) = ask(address, "GET", "/metrics", "*/*").await;
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
     assert!(head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{head}");
-    let target = r#"target_info{host_name="node-7",instance="one",job="tracecore",service_version="1.2.3"} 1"#;
+    let target = r#"target_info{host_name="node-7",instance="one",job="tracecore-tests",service_version="1.2.3"} 1"#;
     assert!(body.contains(target), "{body}");
     let ticks = body.lines().find(|line| line.starts_with("test_clock_ticks_total{")).expect("the ticks");
-    let labels = r#"{instance="one",job="tracecore",otel_scope_name="clock",otel_scope_version="1.2.3",rack="r1"}"#;
+    let labels =
+        r#"{instance="one",job="tracecore-tests",otel_scope_name="clock",otel_scope_version="1.2.3",rack="r1"}"#;
     assert!(ticks.contains(labels), "{ticks}");
 
     let (head, body) = ask(address, "GET", "/metrics", "application/openmetrics-text").await;
@@ -109,7 +95,7 @@ async fn without_suffixes_there_is_only_text() {
 #[tokio::test]
 async fn a_taken_port_is_an_error_of_the_start_that_names_the_setting() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (service, _) = build(yaml(taken.local_addr().unwrap(), ""));
+    let (service, _) = build(&yaml(taken.local_addr().unwrap(), ""));
     let error = service.start().await.err().expect("it does not start");
     let text = Report(&error).to_string();
     assert!(text.contains("(exporters.prometheus.endpoint)") && text.contains("address already in use"), "{text}");
