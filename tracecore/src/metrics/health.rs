@@ -140,6 +140,25 @@ instrument!(
     |telemetry, name, metric, keys| telemetry.instruments().declared_histogram(name, metric, keys)
 );
 
+/// Stands here to say that there is none: a field of this type does not compile.
+#[derive(Debug)]
+pub struct Summary<L: ClosedSet = ()>(PhantomData<fn(L)>);
+
+impl<L: ClosedSet> Instrument for Summary<L> {
+    type End = Health;
+    const KIND: Kind = panic!("a component's own health has no `Summary`, as the SDK has none: use `health::Histogram`");
+    const SERIES: usize = L::CAPACITY;
+    const KEYS: &'static [&'static [&'static str]] = L::KEYS;
+
+    fn make(_: &'static Metric, _: &Maker) -> Self {
+        Summary(PhantomData)
+    }
+
+    fn visit(&mut self, _: &'static Metric, (): &mut ()) {}
+
+    fn sweep(&mut self) {}
+}
+
 impl<L: ClosedSet> Counter<L> {
     /// Adds to the total.
     pub fn add(&self, amount: u64, label: L) {
