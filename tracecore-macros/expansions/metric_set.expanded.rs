@@ -41,6 +41,10 @@ const _: () = {
         ! ::core::matches!(METRIC_BYTES.kind, __rt::Kind::Histogram),
         "histogram `bytes` needs `#[buckets(…)]`, its upper bounds"
     );
+    const _: () = ::core::assert!(
+        < Counter < (Device, Direction) > as __rt::Instrument > ::FITS_ITS_END,
+        "`bytes` is of the component's own health, which has no `Summary`: use `health::Histogram`"
+    );
     static METRIC_DURATION: __rt::Metric = __rt::Metric {
         name: __rt::MetricName::Field("duration"),
         unit: "s",
@@ -62,6 +66,10 @@ const _: () = {
         __rt::buckets_rise(METRIC_DURATION.buckets),
         "the buckets of `duration` must be finite and rise"
     );
+    const _: () = ::core::assert!(
+        < Histogram < Direction > as __rt::Instrument > ::FITS_ITS_END,
+        "`duration` is of the component's own health, which has no `Summary`: use `health::Histogram`"
+    );
     static METRIC_ANSWER: __rt::Metric = __rt::Metric {
         name: __rt::MetricName::Field("answer"),
         unit: "By",
@@ -78,6 +86,10 @@ const _: () = {
     const _: () = ::core::assert!(
         ! ::core::matches!(METRIC_ANSWER.kind, __rt::Kind::Histogram),
         "histogram `answer` needs `#[buckets(…)]`, its upper bounds"
+    );
+    const _: () = ::core::assert!(
+        < Summary < Direction > as __rt::Instrument > ::FITS_ITS_END,
+        "`answer` is of the component's own health, which has no `Summary`: use `health::Histogram`"
     );
     const _: () = ::core::assert!(
         ::core::matches!(METRIC_ANSWER.kind, __rt::Kind::Summary),
@@ -103,6 +115,10 @@ const _: () = {
     const _: () = ::core::assert!(
         ! ::core::matches!(METRIC_TYPE.kind, __rt::Kind::Histogram),
         "histogram `type` needs `#[buckets(…)]`, its upper bounds"
+    );
+    const _: () = ::core::assert!(
+        < UpDownCounter < Device > as __rt::Instrument > ::FITS_ITS_END,
+        "`type` is of the component's own health, which has no `Summary`: use `health::Histogram`"
     );
     impl __rt::MetricSet for Data {
         type End = <Counter<(Device, Direction)> as __rt::Instrument>::End;

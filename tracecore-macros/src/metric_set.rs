@@ -240,6 +240,9 @@ fn description(member: &Member<'_>, metric: &Metric) -> TokenStream {
             quote!(#is_one #rise)
         }
     };
+    let none_here =
+        format!("`{field}` is of the component's own health, which has no `Summary`: use `health::Histogram`");
+    let fits_its_end = assertion(place, &quote!(#instrument::FITS_ITS_END), &none_here);
     let quantiles_fit = quantiles.as_deref().map(|quantiles| {
         let not_one = format!("`{field}` has `#[quantiles(…)]` and is not a `Summary`");
         let is_summary = quote!(::core::matches!(#description.kind, __rt::Kind::Summary));
@@ -261,6 +264,7 @@ fn description(member: &Member<'_>, metric: &Metric) -> TokenStream {
         };
         #within_budget
         #has_its_buckets
+        #fits_its_end
         #quantiles_fit
     }
 }

@@ -18,6 +18,7 @@ pub enum Data {}
 impl End for Data {
     type Maker = Maker;
     type Visitor = Encoder;
+    const HAS_SUMMARIES: bool = true;
 }
 
 /// What instruments are made from: where their totals begin.

@@ -83,6 +83,8 @@ pub trait End: 'static {
     type Maker;
     /// What walks over the instruments of a set.
     type Visitor;
+    /// Whether it can show quantiles.
+    const HAS_SUMMARIES: bool;
 }
 
 /// One instrument of a set: the type of a field.
@@ -100,6 +102,8 @@ pub trait Instrument: Sized {
     const SERIES: usize;
     /// The attribute keys of each of its labels.
     const KEYS: &'static [&'static [&'static str]];
+    /// Whether its end can show what it measures. The derive asserts it at compile time.
+    const FITS_ITS_END: bool = <Self::End as End>::HAS_SUMMARIES || !matches!(Self::KIND, Kind::Summary);
 
     /// The instrument of this metric.
     fn make(metric: &'static Metric, maker: &<Self::End as End>::Maker) -> Self;
