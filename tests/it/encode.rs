@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tracecore::metrics::MetricSet as _;
 use tracecore::metrics::Name;
 use tracecore::signal::view::{DataRef, MetricRef, Number, View};
-use tracecore::signal::{Batch, Decoded};
+use tracecore::signal::{Batch, Decoded, TextFormat};
 use tracecore_tests::{Data, Device, Direction, Lane, Meter, Phase, Points, Rig, Sink, pipeline, points};
 
 /// Where the wall clock of a [`Rig`] stands, in nanoseconds.
@@ -172,6 +172,8 @@ async fn a_summary_has_quantiles_since_the_last_collection_and_totals_since_the_
     let second = bench.measure(|data| data.size.observe(8.0, ())).await;
     let of_the_window = vec![(0.0, 8.0), (0.5, 8.0), (1.0, 8.0)];
     assert_eq!(summaries(&second, "test.size"), [(String::new(), START, 4, 14.0, of_the_window)]);
+    let text = second.to_text(TextFormat::Lines).expect("lines always can");
+    assert!(text.contains(" test.size count=4 sum=14 q0=8 q0.5=8 q1=8 By\n"), "{text}");
     let third = bench.measure(|_| {}).await;
     assert_eq!(summaries(&third, "test.size"), [(String::new(), START, 4, 14.0, none.to_vec())]);
     bench.rig.stop().await;
