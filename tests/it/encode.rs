@@ -145,8 +145,10 @@ async fn a_value_on_a_bound_is_counted_below_it() {
     bench.rig.stop().await;
 }
 
-/// The series of a summary: labels, start, count, sum and quantiles.
-fn summaries(batch: &Batch, name: &str) -> Vec<(String, u64, u64, f64, Vec<(f64, f64)>)> {
+/// A series of a summary: labels, start, count, sum and quantiles.
+type Summarised = (String, u64, u64, f64, Vec<(f64, f64)>);
+
+fn summaries(batch: &Batch, name: &str) -> Vec<Summarised> {
     let Some(DataRef::Summary { data_points }) = metric(batch, name).data else { panic!("a summary") };
     let series = data_points.map(|point| {
         let labels: Vec<_> = point.attributes().map(|kv| format!("{}={}", kv.key, kv.value)).collect();
