@@ -7,8 +7,10 @@ use std::net::{SocketAddr, TcpListener};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tracecore::error::Report;
+use tracecore::metrics::Name;
 use tracecore::runtime::Running;
 use tracecore::testing::{build, event};
+use tracecore_tests::{Device, Meter};
 
 /// The clock, shown on `endpoint` by an exporter with further settings, a line each.
 fn yaml(endpoint: SocketAddr, settings: &str) -> String {
@@ -80,6 +82,52 @@ async fn a_scraper_gets_what_the_pipeline_carries() {
 
     running.stop().await;
     TcpListener::bind(address).expect("the port is free again");
+}
+
+#[tokio::test]
+async fn a_declared_summary_is_shown_with_its_quantiles_and_totals() {
+    let (address, meter) = (free_port(), Meter::new());
+    let clock = yaml(address, "without_scope_info: true\nsending_queue: { wait_for_result: true }");
+    let yaml = clock.replace("interval: 10ms", &format!("key: {meter}")).replace("clock", "test_meter");
+    let running = build(&yaml).0.start().await.unwrap();
+    let measured = meter.measure(|data, _| {
+        data.latency.observe(0.25, Device(Name::new("gpu0")));
+        data.latency.observe(0.25, Device(Name::new("gpu0")));
+        data.size.observe(1024.0, ());
+    });
+    assert!(measured.await.is_accepted());
+
+    let lines = |body: &str, name: &str| {
+        body.lines().filter(|line| line.contains(name)).map(|line| format!("{line}\n")).collect::<String>()
+    };
+    let (_, body) = ask(address, "GET", "/metrics", "*/*").await;
+    let expected = r#"# HELP test_latency_seconds How long an answer took.
+# TYPE test_latency_seconds summary
+test_latency_seconds{instance="one",job="tracecore",test_device="gpu0",quantile="0.5"} 0.25
+test_latency_seconds{instance="one",job="tracecore",test_device="gpu0",quantile="0.9"} 0.25
+test_latency_seconds{instance="one",job="tracecore",test_device="gpu0",quantile="0.95"} 0.25
+test_latency_seconds{instance="one",job="tracecore",test_device="gpu0",quantile="0.99"} 0.25
+test_latency_seconds_sum{instance="one",job="tracecore",test_device="gpu0"} 0.5
+test_latency_seconds_count{instance="one",job="tracecore",test_device="gpu0"} 2
+"#;
+    assert_eq!(lines(&body, "test_latency"), expected, "{body}");
+    let (_, body) = ask(address, "GET", "/metrics", "application/openmetrics-text").await;
+    let expected = r#"# HELP test_size_bytes How large an answer was.
+# TYPE test_size_bytes summary
+# UNIT test_size_bytes bytes
+test_size_bytes{instance="one",job="tracecore",quantile="0.0"} 1024
+test_size_bytes{instance="one",job="tracecore",quantile="0.5"} 1024
+test_size_bytes{instance="one",job="tracecore",quantile="1.0"} 1024
+test_size_bytes_sum{instance="one",job="tracecore"} 1024
+test_size_bytes_count{instance="one",job="tracecore"} 1
+"#;
+    assert_eq!(lines(&body, "test_size"), expected, "{body}");
+
+    assert!(meter.measure(|_, _| {}).await.is_accepted());
+    let (_, body) = ask(address, "GET", "/metrics", "*/*").await;
+    assert!(!body.contains("quantile="), "nothing was observed since: {body}");
+    assert!(body.contains("test_size_bytes_count{"), "{body}");
+    running.stop().await;
 }
 
 #[tokio::test]

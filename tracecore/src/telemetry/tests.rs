@@ -614,6 +614,7 @@ const OPEN: crate::metrics::Metric = crate::metrics::Metric {
     kind: crate::metrics::Kind::UpDownCounter,
     keys: &[&["disk.unit"]],
     buckets: &[],
+    quantiles: &[],
 };
 
 #[test]
