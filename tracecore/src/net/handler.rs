@@ -19,6 +19,7 @@ use tower::{Service, ServiceExt};
 use tracing::{debug, error};
 
 use super::connection::Progress;
+use super::request::Exchange;
 use super::{Limits, Observer};
 
 /// The body of a request. It fails with [`http_body_util::LengthLimitError`] once it is longer than
@@ -64,9 +65,14 @@ impl<S: HttpService> Handler<S> {
         let Handler { limits, observer, progress, .. } = self;
         let (limits, observer, progress, service) =
             (*limits, Arc::clone(observer), progress.clone(), self.service.clone());
+        let (mut exchange, request) = Exchange::begin(Arc::clone(&observer), request);
         async move {
             let response = bounded(service, request, limits, &*observer, &progress).await;
-            Ok(response.map(|body| Answer { body, progress }))
+            exchange.answered(&response);
+            Ok(response.map(|body| {
+                let is_whole = exchange.is_without_body() || has_no_more(&body);
+                Answer { body, exchange: Some(exchange), is_whole, progress }
+            }))
         }
     }
 }
@@ -136,9 +142,12 @@ pub(super) fn panic_message(payload: &(dyn Any + Send)) -> &str {
         .unwrap_or("no message")
 }
 
-/// The body of an answer. hyper drops it once it has its last byte, which is when the request ends.
+/// The body of an answer. hyper drops it once it has its last byte, which is when the server is done with the request.
 pub(super) struct Answer<B> {
     body: Either<B, Full<Bytes>>,
+    exchange: Option<Exchange>,
+    /// There is no more of it.
+    is_whole: bool,
     progress: Progress,
 }
 
@@ -150,7 +159,13 @@ where
     type Error = Box<dyn Error + Send + Sync>;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        self.is_whole = match &frame {
+            Poll::Ready(None) => true,
+            Poll::Ready(Some(Ok(_))) => has_no_more(&self.body),
+            Poll::Ready(Some(Err(_))) | Poll::Pending => false,
+        };
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
@@ -162,8 +177,14 @@ where
     }
 }
 
+/// Whether hyper asks the body for more: not once it has as much as the body announced.
+fn has_no_more(body: &impl Body) -> bool {
+    body.is_end_stream() || body.size_hint().exact() == Some(0)
+}
+
 impl<B> Drop for Answer<B> {
     fn drop(&mut self) {
-        self.progress.request_ends();
+        let whole = self.exchange.take_if(|_| self.is_whole);
+        self.progress.request_ends(whole);
     }
 }
