@@ -138,7 +138,7 @@ impl Progress {
 
     /// The headers are complete.
     pub(super) fn request_begins(&self) {
-        // A client that has sent the next request is there to take the answer to the last.
+        // hyper flushes before it reads on, but for a body that the handler did not read to its end.
         self.delivered();
         let mut state = self.lock();
         state.arriving = None;
@@ -150,10 +150,11 @@ impl Progress {
         self.lock().gave_up = true;
     }
 
-    /// The server is done with a request; `whole` if the last of its answer was handed over for writing.
-    pub(super) fn request_ends(&self, whole: Option<Exchange>) {
+    /// The last of the answer was handed over for writing. Or the connection has failed: then nothing is flushed any
+    /// more, and the request ends with the connection.
+    pub(super) fn request_ends(&self, exchange: Exchange) {
         let mut state = self.lock();
-        state.unflushed = whole;
+        state.unflushed = Some(exchange);
         state.enter(Phase::Idle);
     }
 
@@ -165,17 +166,15 @@ impl Progress {
         }
     }
 
-    /// The connection has ended by itself: says what became of the last request.
+    /// The connection has ended by itself: says what became of headers that are not complete.
     fn settle(&self, result: &hyper::Result<()>) {
-        let arriving = self.lock().arriving.take();
-        match (result, arriving) {
-            // Line ends between two requests are no request.
-            (Ok(()), _) => self.delivered(),
-            (Err(error), Some(since)) => {
-                let observer = Arc::clone(&self.lock().observer);
-                Exchange::stillborn(observer, since, refused_with(error));
-            }
-            (Err(_), None) => {}
+        let (arriving, observer) = {
+            let mut state = self.lock();
+            (state.arriving.take(), Arc::clone(&state.observer))
+        };
+        // Where all is well, what came after the last request were line ends, which are no request.
+        if let (Some(since), Err(error)) = (arriving, result) {
+            Exchange::stillborn(observer, since, refused_with(error));
         }
     }
 

@@ -69,10 +69,7 @@ impl<S: HttpService> Handler<S> {
         async move {
             let response = bounded(service, request, limits, &*observer, &progress).await;
             exchange.answered(&response);
-            Ok(response.map(|body| {
-                let is_whole = exchange.is_without_body() || has_no_more(&body);
-                Answer { body, exchange: Some(exchange), is_whole, progress }
-            }))
+            Ok(response.map(|body| Answer { body, exchange: Some(exchange), progress }))
         }
     }
 }
@@ -146,8 +143,6 @@ pub(super) fn panic_message(payload: &(dyn Any + Send)) -> &str {
 pub(super) struct Answer<B> {
     body: Either<B, Full<Bytes>>,
     exchange: Option<Exchange>,
-    /// There is no more of it.
-    is_whole: bool,
     progress: Progress,
 }
 
@@ -159,13 +154,7 @@ where
     type Error = Box<dyn Error + Send + Sync>;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        self.is_whole = match &frame {
-            Poll::Ready(None) => true,
-            Poll::Ready(Some(Ok(_))) => has_no_more(&self.body),
-            Poll::Ready(Some(Err(_))) | Poll::Pending => false,
-        };
-        frame
+        Pin::new(&mut self.body).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -177,14 +166,10 @@ where
     }
 }
 
-/// Whether hyper asks the body for more: not once it has as much as the body announced.
-fn has_no_more(body: &impl Body) -> bool {
-    body.is_end_stream() || body.size_hint().exact() == Some(0)
-}
-
 impl<B> Drop for Answer<B> {
     fn drop(&mut self) {
-        let whole = self.exchange.take_if(|_| self.is_whole);
-        self.progress.request_ends(whole);
+        if let Some(exchange) = self.exchange.take() {
+            self.progress.request_ends(exchange);
+        }
     }
 }

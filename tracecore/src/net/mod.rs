@@ -12,6 +12,7 @@
 //! connection task, so that a slow handshake holds up its own connection and never the accept loop.
 
 mod bind;
+mod component;
 mod connection;
 mod handler;
 pub(crate) mod media;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use http::{Extensions, HeaderMap};
 
 pub use bind::{Accept, BindError, Bound};
+pub use component::{ListenerFailed, serve_component};
 pub use handler::{HttpService, RequestBody};
 pub use request::{Finished, Method, RequestSpan, Route, StatusClass};
 pub use server::{Server, serve};

@@ -203,11 +203,6 @@ impl Exchange {
         self.route = response.extensions().get().copied().unwrap_or(self.route);
     }
 
-    /// Whether the answer has no body whatever the handler gives: hyper then does not ask for it.
-    pub(super) fn is_without_body(&self) -> bool {
-        self.method == Method::Head || matches!(self.answered, Some(StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED))
-    }
-
     /// The client's side has the whole answer.
     pub(super) fn delivered(mut self) {
         self.status = self.answered;

@@ -119,6 +119,45 @@ async fn a_panic_in_a_body_leaves_a_request_without_a_status() {
     assert_eq!(fixture.seen.requests(), [request(Method::Get, "unknown", None)]);
 }
 
+/// Gives one piece, and then fails or never goes on.
+struct Piecemeal {
+    piece: Option<Bytes>,
+    fails: bool,
+}
+
+impl Body for Piecemeal {
+    type Data = Bytes;
+    type Error = &'static str;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
+        match self.piece.take() {
+            Some(piece) => Poll::Ready(Some(Ok(Frame::data(piece)))),
+            None if self.fails => Poll::Ready(Some(Err("broken"))),
+            None => Poll::Pending,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_not_whole_leaves_a_request_without_a_status() {
+    let seen = Arc::new(Recorder::new());
+    let service = service_fn(async |request: Request<RequestBody>| {
+        let fails = request.uri().path() == "/fails";
+        Ok::<_, Infallible>(Response::new(Piecemeal { piece: Some(Bytes::from_static(b"piece")), fails }))
+    });
+    let bound = Bound::bind("127.0.0.1:0").await.unwrap();
+    let server = Server::start(bound, service, Limits::default(), seen.clone());
+    let mut client = Client::connect(server.local_addr()).await;
+    client.send("GET /fails HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    client.until_closed().await;
+    let mut client = Client::connect(server.local_addr()).await;
+    client.send("GET /hangs HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    client.read_more().await;
+    drop(client);
+    seen.wait_for(request(Method::Get, "unknown", None), 2).await;
+    assert_eq!(seen.requests().len(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_connection_without_a_request_is_no_request() {
     let fixture = Fixture::new().await;
@@ -137,14 +176,19 @@ async fn a_connection_without_a_request_is_no_request() {
 
 #[tokio::test(start_paused = true)]
 async fn requests_sent_at_once_are_told_of_one_by_one() {
-    let fixture = Fixture::new().await;
-    let mut client = fixture.client().await;
-    client.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n".repeat(3)).await;
-    for _ in 0..3 {
-        assert_eq!(client.answer(true).await.body, "hello");
-    }
-    fixture.seen.wait_for(request(Method::Get, "unknown", 200), 3).await;
-    assert_eq!(fixture.seen.requests().len(), 3);
+    let seen = Arc::new(Recorder::new());
+    let (listener, connect) = Scripted::new([]);
+    // So small that a request begins while the answer before it is still being written.
+    let (client, io) = tokio::io::duplex(64);
+    connect.send(io).unwrap();
+    let _server = Server::start(listener, service_fn(hello), Limits::default(), seen.clone());
+    let (mut answers, mut requests) = tokio::io::split(client);
+    let text = format!("{}GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.1\r\n\r\n".repeat(9));
+    let mut received = String::new();
+    let (sent, read) = tokio::join!(requests.write_all(text.as_bytes()), answers.read_to_string(&mut received));
+    sent.and(read.map(drop)).unwrap();
+    assert_eq!(received.matches("hello").count(), 10);
+    assert_eq!(seen.requests(), [request(Method::Get, "/hello", 200); 10]);
 }
 
 /// Follows every request, and keeps what it hears in order.
