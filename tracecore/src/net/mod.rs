@@ -1,4 +1,4 @@
-//! The one way in which tracecore serves HTTP.
+//! The one way in which tracecore serves HTTP, and the one in which it asks others ([`Client`]).
 //!
 //! The telemetry surface and every component that listens come through here, so a limit is set once for all of them.
 //! [`Bound::bind`] takes the socket, [`serve`] runs it until it is told to stop, and [`Server`] is `serve` in a task of
@@ -12,6 +12,7 @@
 //! connection task, so that a slow handshake holds up its own connection and never the accept loop.
 
 mod bind;
+mod client;
 mod component;
 mod connection;
 mod handler;
@@ -29,6 +30,10 @@ use std::time::Duration;
 use http::{Extensions, HeaderMap};
 
 pub use bind::{Accept, BindError, Bound};
+pub use client::{
+    CONNECT_TIMEOUT, Client, ClientError, ClientLimits, Connect, ConnectFailure, EXCHANGE_TIMEOUT, MAX_ANSWER_BYTES,
+    POOL_IDLE_TIMEOUT, POOL_MAX_IDLE, PoolHealth, PoolObserver, Stream, Tcp,
+};
 pub use component::{ListenerFailed, serve_component};
 pub use handler::{HttpService, RequestBody};
 pub use request::{Finished, Method, RequestSpan, Route, StatusClass};
