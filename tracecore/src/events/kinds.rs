@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::component::Role;
 use crate::error::ErrorKind;
-use crate::queue::BreakerState;
 use crate::status::{State, StopReason};
+use crate::telemetry::BreakerState;
 
 /// The value of a field, as filters, logs and exports see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

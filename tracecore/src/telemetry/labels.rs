@@ -67,3 +67,15 @@ closed_label! {
         UnsupportedSdk = "unsupported_sdk",
     }
 }
+
+closed_label! {
+    /// What a circuit breaker lets through: the `state` label.
+    BreakerState {
+        /// Every call.
+        Closed = "closed",
+        /// None: the backend is left alone for a while.
+        Open = "open",
+        /// A few trial calls.
+        HalfOpen = "half_open",
+    }
+}
