@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use super::families::Families;
-use super::instruments::{BoundCounter, BoundGauge, BoundHistogram, BoundUpDownCounter};
+use super::instruments::{BoundCounter, BoundHistogram, BoundUpDownCounter, LateGauge};
 use super::labels::{ComponentState, StopReason};
 use crate::component::Role;
 use crate::time::Duration;
@@ -17,7 +17,7 @@ struct Inner {
     starts: BoundCounter,
     stopped: [BoundCounter; StopReason::ALL.len()],
     restarts: BoundCounter,
-    start_seconds: BoundGauge,
+    start_seconds: LateGauge,
     health_checks_failed: BoundCounter,
     tasks: BoundUpDownCounter,
     /// None below the level that shows them: the clock is then not read either.
@@ -39,7 +39,7 @@ impl ComponentTelemetry {
             starts: families.starts.bind(child),
             stopped: StopReason::ALL.map(|reason| families.stopped.bind([id, role.as_str(), reason.as_str()])),
             restarts: families.restarts.bind(child),
-            start_seconds: families.start_seconds.bind_unset(child),
+            start_seconds: families.start_seconds.bind_late(child),
             health_checks_failed: families.health_checks_failed.bind(child),
             tasks: families.tasks.bind(child),
             polls: polls.then(|| {

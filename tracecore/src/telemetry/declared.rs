@@ -5,7 +5,7 @@
 use opentelemetry::metrics::{self as otel, Meter};
 
 use super::TelemetryError;
-pub(crate) use super::instruments::{BoundCounter, BoundGauge, BoundHistogram, BoundUpDownCounter};
+pub(crate) use super::instruments::{BoundCounter, BoundHistogram, BoundUpDownCounter, LateGauge};
 use super::instruments::{Instruments, attributes};
 use super::level::Level;
 use super::observed::ObservedGauge;
@@ -123,9 +123,9 @@ impl Family<otel::UpDownCounter<i64>> {
 }
 
 impl Family<otel::Gauge<f64>> {
-    /// The child of these label values. It has no series before its first value: no value is not 0.
-    pub(crate) fn bind(&self, values: &[&str]) -> BoundGauge {
-        BoundGauge(self.instrument.bind(&attributes(&self.keys, values)))
+    /// The child of these label values, which has no series yet.
+    pub(crate) fn bind(&self, values: &[&str]) -> LateGauge {
+        LateGauge::new(&self.instrument, attributes(&self.keys, values))
     }
 }
 

@@ -11,7 +11,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{self as otel, Meter, MeterProvider, NoopMeterProvider};
@@ -49,6 +49,14 @@ pub(crate) struct BoundUpDownCounter(pub(super) otel::BoundUpDownCounter<i64>);
 /// A value that is what it was last set to.
 #[derive(Clone, Debug)]
 pub(crate) struct BoundGauge(pub(super) otel::BoundGauge<f64>);
+
+/// A value that has no series before it is first set: no value is not 0.
+#[derive(Debug)]
+pub(crate) struct LateGauge {
+    family: otel::Gauge<f64>,
+    attributes: Vec<KeyValue>,
+    bound: OnceLock<otel::BoundGauge<f64>>,
+}
 
 /// A distribution.
 #[derive(Clone, Debug)]
@@ -232,9 +240,9 @@ impl<const N: usize> UpDownCounterFamily<N> {
 }
 
 impl<const N: usize> GaugeFamily<N> {
-    /// The child of these label values. It has no series before its first value: no value is not 0.
-    pub(crate) fn bind_unset(&self, values: [&str; N]) -> BoundGauge {
-        BoundGauge(self.instrument.bind(&self.attributes(values)))
+    /// The child of these label values, which has no series yet.
+    pub(crate) fn bind_late(&self, values: [&str; N]) -> LateGauge {
+        LateGauge::new(&self.instrument, self.attributes(values))
     }
 
     /// The child of these label values. `initial` is what its first scrape shows; there is no moment at 0 before.
@@ -291,6 +299,21 @@ impl BoundUpDownCounter {
 impl BoundGauge {
     pub(crate) fn set(&self, value: f64) {
         self.0.record(value);
+    }
+}
+
+impl LateGauge {
+    pub(super) fn new(family: &otel::Gauge<f64>, attributes: Vec<KeyValue>) -> Self {
+        LateGauge { family: family.clone(), attributes, bound: OnceLock::new() }
+    }
+
+    pub(crate) fn set(&self, value: f64) {
+        // Binding shows the series at 0, so its first value comes before that.
+        let bind = || {
+            self.family.record(value, &self.attributes);
+            self.family.bind(&self.attributes)
+        };
+        self.bound.get_or_init(bind).record(value);
     }
 }
 

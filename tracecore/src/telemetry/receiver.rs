@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::degraded::DegradedTime;
 use super::families::Families;
-use super::instruments::{BoundCounter, BoundGauge, BoundHistogram};
+use super::instruments::{BoundCounter, BoundGauge, BoundHistogram, LateGauge};
 use super::kinds::KindCounters;
 use crate::error::ErrorKind;
 use crate::time::{Clock, Duration, unix_nanos};
@@ -22,7 +22,7 @@ struct Inner {
     latency: BoundHistogram,
     degraded: Arc<DegradedTime>,
     last_activity: BoundGauge,
-    first_emission: BoundGauge,
+    first_emission: LateGauge,
     clock: Clock,
 }
 
@@ -41,7 +41,7 @@ impl ReceiverTelemetry {
             latency: families.latency.bind([id]),
             degraded,
             last_activity: families.last_activity.bind([id], unix_seconds(&clock)),
-            first_emission: families.first_emission.bind_unset([id]),
+            first_emission: families.first_emission.bind_late([id]),
             clock,
         }))
     }

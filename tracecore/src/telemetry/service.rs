@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::families::Families;
-use super::instruments::{BoundCounter, BoundGauge};
+use super::instruments::{BoundCounter, LateGauge};
 use crate::time::Duration;
 
 /// The metrics of the service. Cheap to clone.
@@ -11,8 +11,8 @@ use crate::time::Duration;
 pub struct ServiceTelemetry(Arc<Inner>);
 
 struct Inner {
-    startup: BoundGauge,
-    config_apply: BoundGauge,
+    startup: LateGauge,
+    config_apply: LateGauge,
     events_lagged: BoundCounter,
 }
 
@@ -20,8 +20,8 @@ impl ServiceTelemetry {
     pub(super) fn new(families: &Families) -> Self {
         let families = &families.service;
         ServiceTelemetry(Arc::new(Inner {
-            startup: families.startup.bind_unset([]),
-            config_apply: families.config_apply.bind_unset([]),
+            startup: families.startup.bind_late([]),
+            config_apply: families.config_apply.bind_late([]),
             events_lagged: families.events_lagged.bind([]),
         }))
     }

@@ -180,3 +180,15 @@ fn the_process_shows_what_it_uses() {
     }
     assert!(value(&telemetry, "process_start_time_seconds", &[]) > 1.0e9);
 }
+
+#[test]
+fn a_component_s_own_gauge_has_no_series_before_its_first_value() {
+    let telemetry = telemetry();
+    let level = crate::metrics::Metric { kind: crate::metrics::Kind::Gauge, ..OPEN };
+    let family = telemetry.instruments().declared_gauge("tracecore.test.level", &level, &["disk.unit"]).unwrap();
+    let (gauge, labels) = (family.bind(&["a"]), [("disk_unit", "a")]);
+    assert!(series(&telemetry, "tracecore_test_level", &labels).is_none());
+    gauge.set(3.0);
+    gauge.set(-2.0);
+    assert_eq!(value(&telemetry, "tracecore_test_level", &labels), -2.0);
+}

@@ -31,12 +31,13 @@ contract with dashboards and alerts. In OpenTelemetry's spelling the words after
 
 ## Levels
 
-`telemetry.level` says how much is recorded: `none`, `basic`, `normal` (the default) or `detailed`. Each level shows what the
-one before shows, and more. What a level leaves out has no series and costs next to nothing.
+`telemetry.level` says how much is recorded: `none`, `basic`, `normal` (the default) or `detailed`. Each level shows what
+the one before shows, and more. What a level leaves out has no series and costs next to nothing.
 
-- `basic`: what an alert needs, and what tells of loss: errors, drops, failure rates, restarts, breakers, how full the queues
-  are, and of the process its memory, processor time and file descriptors. The alerts of
-  [the example](examples/prometheus-alerts.example.yaml) need no more; of its recording rules, those of emissions and latencies need `normal`.
+- `basic`: what an alert needs, and what tells of loss: errors, drops, failure rates, restarts, breakers, how full the
+  queues are, and of the process its memory, processor time and file descriptors. The alerts of
+  [the example](examples/prometheus-alerts.example.yaml) need no more; of its recording rules, those of emissions and
+  latencies need `normal`.
 - `normal`: rates and latencies, and what explains an alert: what came in and went out, how long it took, starts and stops,
   retries; and what components declare for their own health, which their own pages list.
 - `detailed`: what is counted for each poll of a task, and whatever else costs much or has many series.
@@ -55,8 +56,8 @@ service. `target_info` comes in addition, with one series.
 const FAMILIES: &str = "
 ## Families
 
-The bound of a family is the product of its labels: the number of a closed set's values times the number of
-receivers, processors, exporters or pipelines; *components* are the first three together. A label in parentheses follows from the
+The bound of a family is the product of its labels: the number of a closed set's values times the number of receivers,
+processors, exporters or pipelines; *components* are the first three together. A label in parentheses follows from the
 others and adds nothing.
 ";
 
@@ -81,13 +82,14 @@ fn page() -> String {
             made.iter().filter(|(_, family)| family.level <= level).map(|(_, family)| size.series(&family.labels)).sum()
         };
         let fixed = sum(NOTHING);
-        let each = OWNERS.map(|(owner, one)| format!("{} × {owner}", sum(one) - fixed));
-        writeln!(page, "| `{}` | {fixed} + {} |", level.as_str(), each.join(" + ")).unwrap();
+        let each = OWNERS.map(|(owner, one)| (owner, sum(one) - fixed)).into_iter().filter(|(_, each)| *each > 0);
+        let terms: Vec<_> = each.map(|(owner, each)| format!(" + {each} × {owner}")).collect();
+        writeln!(page, "| `{}` | {fixed}{} |", level.as_str(), terms.concat()).unwrap();
     }
     writeln!(
         page,
-        "\nNo more than {MAX_COMPONENTS} receivers, processors, exporters and pipelines each have series of their own; what \
-         is past that shares one\nseries, `otel_metric_overflow=\"true\"`, in each family."
+        "\nNo more than {MAX_COMPONENTS} receivers, processors, exporters and pipelines each have series of their own. What is \
+         past that shares one\nseries, `otel_metric_overflow=\"true\"`, in each family."
     )
     .unwrap();
     page += FAMILIES;
