@@ -126,7 +126,7 @@ fn busy(telemetry: &SelfTelemetry, size: Size) {
         let component = telemetry.component(&id, role);
         component.started(Duration::ZERO);
         component.polled(Duration::ZERO);
-        StopReason::ALL.map(|reason| component.stopped(reason));
+        StopReason::ALL.into_iter().for_each(|reason| component.stopped(reason));
         id
     };
     for n in 0..size.receivers {
@@ -144,7 +144,7 @@ fn busy(telemetry: &SelfTelemetry, size: Size) {
     for n in 0..size.exporters {
         let id = own(Role::Exporter, n);
         telemetry.exporter(&id, &ErrorKind::ALL);
-        BreakerState::ALL.map(|to| telemetry.breaker(&id).changed(to));
+        BreakerState::ALL.into_iter().for_each(|to| telemetry.breaker(&id).changed(to));
     }
     for n in 0..size.pipelines {
         telemetry.pipeline(&format!("logs/{n}")).received(1, 1);
