@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use crate::config::{ComponentId, PipelineId};
 use crate::error::ErrorKind;
 use crate::events::{Event, Events};
-use crate::queue::{Full, Outcome, Overflow, Place, Queue};
+use crate::queue::{Full, Load, Outcome, Overflow, Place, Queue};
 use crate::runtime::{Processed, Stage};
 use crate::signal::{Batch, Signal};
 use crate::telemetry::{DropReason, ExporterTelemetry, PipelineTelemetry, ReceiverTelemetry};
@@ -127,8 +127,8 @@ struct Reserved {
 enum Reservation {
     /// A place wherever there must be one.
     Complete(Vec<Reserved>),
-    /// No place in this queue now; all other places were given back.
-    WaitFor(Exit, Batch),
+    /// No place in the queue of this exit now; all other places were given back.
+    WaitFor(Exit),
     /// No place.
     Refused(Refusal),
 }
@@ -180,10 +180,14 @@ impl Source {
         let (items, bytes) = (batch.items(), batch.size() as u64);
         let signal = batch.signal();
         drop(batch);
+        let mut handed_over = None;
         let reserved = loop {
-            match reserve(&shaped, &self.events) {
+            match reserve(&shaped, handed_over.take(), &self.events) {
                 Reservation::Complete(reserved) => break reserved,
-                Reservation::WaitFor(exit, batch) => exit.queue.room_for(&batch).await,
+                Reservation::WaitFor(exit) => match exit.queue.room_for(exit.load(&shaped)).await {
+                    Ok(place) => handed_over = Some(place),
+                    Err(full) => return Verdict::Refused(exit.refusal(full, &shaped)),
+                },
                 Reservation::Refused(refused) => return Verdict::Refused(refused),
             }
         };
@@ -247,31 +251,48 @@ impl Branch {
     }
 }
 
-/// Step two: a place in the queue of every exporter. Holds no place when it asks to wait.
-fn reserve(shaped: &[Shaped], events: &Events) -> Reservation {
+impl Exit {
+    /// What of a delivery goes into this queue: two pipelines can end in one exporter.
+    fn load(&self, shaped: &[Shaped]) -> Load {
+        let here = |exit: &&Exit| Arc::ptr_eq(&exit.queue, &self.queue);
+        shaped
+            .iter()
+            .flat_map(|Shaped { branch, batch }| branch.exits.iter().filter(here).map(|_| Load::of(batch)))
+            .fold(Load::default(), Load::plus)
+    }
+
+    /// What the sender hears when this queue has no place.
+    fn refusal(&self, full: Full, shaped: &[Shaped]) -> Refusal {
+        if full == Full::ForEver {
+            tracing::warn!(
+                component = %self.id,
+                load = ?self.load(shaped),
+                "a batch is larger than the exporter's queue: raise sending_queue.queue_size or max_bytes"
+            );
+            return Refusal::Permanent;
+        }
+        Refusal::RETRYABLE
+    }
+}
+
+/// Step two: a place in the queue of every exporter, the first of them out of what was `handed_over` to this sender
+/// after it waited. Holds no place when it asks to wait.
+fn reserve(shaped: &[Shaped], mut handed_over: Option<Place>, events: &Events) -> Reservation {
     let mut reserved = Vec::new();
     let mut dropped = Vec::new();
     for Shaped { branch, batch } in shaped {
         for exit in &branch.exits {
-            let reason = match (exit.queue.reserve(batch), exit.overflow) {
+            let handed_over = handed_over.as_mut().and_then(|place| place.split(&exit.queue, batch));
+            let reason = match (handed_over.map_or_else(|| exit.queue.reserve(batch), Ok), exit.overflow) {
                 (Ok(place), _) => {
                     let waits_for_result = exit.waits_for_result;
                     reserved.push(Reserved { place, batch: batch.clone(), waits_for_result });
                     continue;
                 }
-                (Err(Full::Now), Overflow::Block) => return Reservation::WaitFor(exit.clone(), batch.clone()),
+                (Err(Full::Now), Overflow::Block) => return Reservation::WaitFor(exit.clone()),
                 (Err(Full::Now), Overflow::Drop) => DropReason::QueueFull,
                 (Err(Full::ForEver), Overflow::Drop) => DropReason::TooLarge,
-                (Err(Full::ForEver), _) => {
-                    tracing::warn!(
-                        component = %exit.id,
-                        bytes = batch.size(),
-                        items = batch.items(),
-                        "a batch is larger than the exporter's queue: raise sending_queue.queue_size or max_bytes"
-                    );
-                    return Reservation::Refused(Refusal::Permanent);
-                }
-                (Err(Full::Now | Full::Closed), _) => return Reservation::Refused(Refusal::RETRYABLE),
+                (Err(full), _) => return Reservation::Refused(exit.refusal(full, shaped)),
             };
             dropped.push((exit, batch.items(), reason));
         }
