@@ -1,5 +1,6 @@
 //! What a queue promises, on the whole queue with its waiting.
 
+mod interleaving;
 mod line;
 mod model;
 
