@@ -153,3 +153,18 @@ fn what_is_abandoned_is_counted_and_makes_room() {
         assert_eq!(queue.used(), Load::default());
     });
 }
+
+#[test]
+fn no_consumer_sleeps_beside_a_batch_while_another_is_busy() {
+    check(|| {
+        let queue = queue();
+        // Each takes one batch and is then busy for good.
+        let consumers = [0, 1].map(|_| {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || block_on(queue.next()).map_or(0, |taken| taken.batch.items()))
+        });
+        let senders = [1, 2].map(|items| send(&queue, batch(items, 1)));
+        assert_eq!(joined(senders), 3);
+        assert_eq!(joined(consumers), 3);
+    });
+}
