@@ -7,9 +7,7 @@
 #[path = "../bounded.rs"]
 mod bounded;
 
-mod sync {
-    pub(super) use shuttle::sync::{Mutex, MutexGuard};
-}
+mod sync;
 
 use std::sync::Arc;
 
