@@ -12,6 +12,7 @@ use super::sync::{Mutex, MutexGuard};
 use crate::queue::load::Load;
 use crate::queue::state::{Admitted, Next, State, Ticket};
 use crate::queue::{Full, Outcome, SendingQueue};
+use crate::seam;
 use crate::signal::Batch;
 use crate::telemetry::QueueDepth;
 
@@ -60,6 +61,8 @@ impl Queue {
             (Turn { queue: self, ticket: state.line_up(load, sender) }, handed_over)
         };
         let place = handed_over.await;
+        // Others may come between the handing over and the sender's going on.
+        seam::point().await;
         drop(turn);
         // Only a queue that closes lets go of a sender in line.
         place.map_err(|_| Full::Closed)
@@ -68,6 +71,7 @@ impl Queue {
     /// The oldest batch; `None` once the queue is closed and empty and every promised place was filled or given back.
     pub(crate) async fn next(self: &Arc<Self>) -> Option<Taken> {
         loop {
+            seam::point().await;
             let arrived = self.arrived.notified();
             tokio::pin!(arrived);
             arrived.as_mut().enable();
