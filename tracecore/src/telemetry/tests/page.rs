@@ -141,6 +141,7 @@ fn word(kind: Kind) -> &'static str {
         Kind::Counter => "counter",
         Kind::UpDownCounter | Kind::Gauge => "gauge",
         Kind::Histogram => "histogram",
+        Kind::Summary => unreachable!("the SDK has no summaries"),
     }
 }
 
