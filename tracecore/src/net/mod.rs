@@ -1,4 +1,4 @@
-//! The one way in which tracecore serves HTTP.
+//! The one way in which tracecore serves HTTP, and in which it asks others.
 //!
 //! The telemetry surface and every component that listens come through here, so a limit is set once for all of them.
 //! [`Bound::bind`] takes the socket, [`serve`] runs it until it is told to stop, and [`Server`] is `serve` in a task of
@@ -12,6 +12,7 @@
 //! connection task, so that a slow handshake holds up its own connection and never the accept loop.
 
 mod bind;
+mod client;
 mod connection;
 mod handler;
 pub(crate) mod media;
@@ -25,6 +26,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 pub use bind::{Accept, BindError, Bound};
+pub use client::{CallError, Client};
 pub use handler::{HttpService, RequestBody};
 pub use server::{Server, serve};
 
