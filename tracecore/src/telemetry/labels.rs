@@ -1,5 +1,7 @@
 //! The closed sets behind the labels. A value that is not here cannot become a series.
 
+use http::StatusCode;
+
 macro_rules! closed_label {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $value:literal,)+ }) => {
         $(#[$doc])*
@@ -63,5 +65,37 @@ closed_label! {
         InstrumentRegister = "instrument_register",
         /// The provider is one that we cannot use.
         UnsupportedSdk = "unsupported_sdk",
+    }
+}
+
+closed_label! {
+    /// How a request was answered, as a class: the `status_class` label.
+    StatusClass {
+        /// Informational.
+        Informational = "1xx",
+        /// Success.
+        Success = "2xx",
+        /// Redirection.
+        Redirection = "3xx",
+        /// An error of the client.
+        ClientError = "4xx",
+        /// An error of the server.
+        ServerError = "5xx",
+        /// A number that is in no class.
+        Unknown = "unknown",
+    }
+}
+
+impl StatusClass {
+    /// The class of a status.
+    pub fn of(status: StatusCode) -> Self {
+        match status.as_u16() {
+            100..=199 => StatusClass::Informational,
+            200..=299 => StatusClass::Success,
+            300..=399 => StatusClass::Redirection,
+            400..=499 => StatusClass::ClientError,
+            500..=599 => StatusClass::ServerError,
+            _ => StatusClass::Unknown,
+        }
     }
 }
