@@ -135,3 +135,33 @@ fn rejected(answer: &[u8]) -> i64 {
     let answer = ExportTraceServiceResponse::decode(answer).unwrap_or_default();
     answer.partial_success.map_or(0, |partial| partial.rejected_spans)
 }
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::{Tracer as _, TracerProvider as _};
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+
+    use super::*;
+    use crate::telemetry::testing::BUILD;
+    use crate::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_waits_for_others_but_not_for_long() {
+        let destination = Destination::new("http://localhost:1/v1/traces".parse().unwrap(), &BUILD);
+        let (queue, mut sender) = span_queue(ResourceAttributesWithSchema::default(), destination);
+        let provider = SdkTracerProvider::builder().with_span_processor(queue).build();
+        let ends = || drop(provider.tracer("test").start("operation"));
+        let (mut batch, begin) = (Vec::new(), Instant::now());
+        ends();
+        assert!(sender.fill(&mut batch).await);
+        assert_eq!((batch.len(), begin.elapsed()), (1, BATCH_DELAY));
+        batch.clear();
+        (0..MAX_BATCH + 1).for_each(|_| ends());
+        assert!(sender.fill(&mut batch).await);
+        assert_eq!((batch.len(), begin.elapsed()), (MAX_BATCH, BATCH_DELAY), "a full batch waits for nobody");
+        batch.clear();
+        let (_, filled) = tokio::join!(async { drop(provider) }, sender.fill(&mut batch));
+        assert_eq!((filled, batch.len(), begin.elapsed()), (true, 1, BATCH_DELAY), "nothing more will come");
+        assert!(!sender.fill(&mut batch).await);
+    }
+}
