@@ -6,13 +6,17 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use allocation_counter::measure;
+use tracecore::config::ComponentId;
 use tracecore::error::ErrorKind;
 use tracecore::events::{Event, Events};
 use tracecore::metrics::data::Maker;
 use tracecore::metrics::{MetricSet as _, Name};
 use tracecore::signal::view::View;
 use tracecore::signal::{Batch, Signal};
-use tracecore::telemetry::{BuildInfo, DropReason, ProcessorDropReason, Resource, SelfTelemetry, WindowedRate};
+use tracecore::telemetry::{
+    BuildInfo, DropReason, Operation, ProcessorDropReason, Resource, SelfTelemetry, SpanContext, StatusClass,
+    WindowedRate,
+};
 use tracecore::time::Instant;
 use tracecore_tests::{Data, Device, Direction, Phase, Rig, Sink, Source, logs, metrics, pipeline, spans};
 
@@ -59,6 +63,26 @@ fn zero_alloc_hot_path() {
     allocates_nothing("counting a drop", || exporter.dropped(DropReason::QueueFull, 1));
     allocates_nothing("counting what comes in", || pipeline.received(1, 100));
     allocates_nothing("counting what goes out", || pipeline.delivered(1, 100));
+}
+
+#[test]
+fn a_span_without_traces_allocates_nothing() {
+    let telemetry = telemetry();
+    let component: ComponentId = "otlp/gateway".parse().expect("it is an id");
+    let mut headers = http::HeaderMap::new();
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    headers.insert("traceparent", parent.parse().expect("it is a header's value"));
+    allocates_nothing("a span, without traces", || {
+        let parent = SpanContext::from_traceparent(&headers);
+        let (component, method) = (&component, &http::Method::POST);
+        let operation = Operation::Request { component, method, route: Some("/v1/traces") };
+        let mut request = telemetry.traces().span(operation, parent);
+        request.set_status_class(StatusClass::Success);
+        let mut export = telemetry.traces().span(Operation::Export { component }, request.context());
+        export.set_items(1);
+        export.end(Err(ErrorKind::Connect));
+    });
+    allocates_nothing("starting what is not there", || telemetry.start());
 }
 
 #[test]

@@ -14,6 +14,7 @@ pub(crate) mod declared;
 mod degraded;
 mod exporter;
 mod families;
+mod handles;
 mod instruments;
 mod kinds;
 mod labels;
@@ -35,10 +36,9 @@ mod tests;
 mod traces;
 mod windowed_rate;
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use prometheus::proto::MetricFamily;
 
@@ -54,7 +54,8 @@ pub use self::surface::SurfaceTelemetry;
 pub use self::traces::{Operation, Span, SpanContext, Traces};
 pub use self::windowed_rate::WindowedRate;
 
-use self::families::{Families, MAX_COMPONENTS};
+use self::families::Families;
+use self::handles::Handles;
 use self::instruments::{BoundCounter, Instruments};
 use self::outbound::Outbound;
 use self::provider::{Identity, Provider, sdk_resource};
@@ -388,29 +389,5 @@ impl SelfTelemetry {
 impl fmt::Debug for SelfTelemetry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SelfTelemetry").field("build", &self.0.build).finish_non_exhaustive()
-    }
-}
-
-/// The handles of one role, each id once.
-struct Handles<T>(Mutex<BTreeMap<Box<str>, T>>);
-
-impl<T> Default for Handles<T> {
-    fn default() -> Self {
-        Handles(Mutex::default())
-    }
-}
-
-impl<T: Clone> Handles<T> {
-    fn get(&self, id: &str, make: impl FnOnce() -> T) -> T {
-        let mut handles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(handle) = handles.get(id) {
-            return handle.clone();
-        }
-        if handles.len() >= MAX_COMPONENTS {
-            tracing::warn!(component = id, max = MAX_COMPONENTS, "too many components for a series each: sharing one");
-        }
-        let handle = make();
-        handles.insert(id.into(), handle.clone());
-        handle
     }
 }

@@ -3,13 +3,15 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use http::{HeaderMap, StatusCode};
+use opentelemetry_proto::tonic::trace::v1::SpanFlags;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode as SpanStatus;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::config;
 use crate::net::testing::Logs;
-use crate::telemetry::testing::{Answer, Backend, shown, tracing_to};
+use crate::telemetry::testing::{Answer, Backend, builder, shown, tracing_to};
 use crate::telemetry::{FLUSH_BUDGET, SelfTelemetry};
 use crate::time::Duration;
 
@@ -86,6 +88,8 @@ async fn a_batch_is_followed_from_its_request_to_its_export() {
     assert!(spans.iter().all(|span| span.trace_id == trace && span.start_time_unix_nano <= span.end_time_unix_nano));
     assert_eq!(request.parent_span_id, 0x00f0_67aa_0ba9_02b7_u64.to_be_bytes());
     assert_eq!((&batch.parent_span_id, &export.parent_span_id), (&request.span_id, &batch.span_id));
+    let remote = [request, batch, export].map(|span| span.flags & SpanFlags::ContextIsRemoteMask as u32 != 0);
+    assert_eq!(remote, [true, false, false], "only the request's parent is another process's");
 }
 
 #[tokio::test]
@@ -171,6 +175,21 @@ async fn what_goes_wrong_is_an_error_of_a_known_type() {
         ("error.type=panic", SpanStatus::Error),
     ];
     assert_eq!(spans, expected.map(|(attributes, status)| (attributes.to_owned(), status)));
+}
+
+#[tokio::test]
+async fn a_span_has_the_time_of_the_clock_that_was_handed_down() {
+    let start = Duration::from_secs(1_780_000_000);
+    let mut backend = Backend::start().await;
+    let traces = config::Traces { endpoint: Some(backend.url.parse().unwrap()), ..Default::default() };
+    let clock = Clock::starting_at(SystemTime::UNIX_EPOCH + start);
+    let telemetry = builder().clock(clock).traces(traces).build().unwrap();
+    telemetry.start();
+    drop(receive(&telemetry, None));
+    stop(&telemetry).await;
+    let span = backend.spans().remove(0);
+    let times = [span.start_time_unix_nano, span.end_time_unix_nano].map(Duration::from_nanos);
+    assert!(start <= times[0] && times[0] <= times[1] && times[1] < start + PLENTY, "{times:?}");
 }
 
 #[tokio::test]
@@ -260,7 +279,7 @@ async fn what_the_queue_cannot_hold_is_lost_and_told_once() {
 
 #[test]
 fn without_an_endpoint_there_is_nothing_to_run() {
-    let telemetry = crate::telemetry::testing::builder().build().unwrap();
+    let telemetry = builder().build().unwrap();
     assert!(telemetry.0.outbound.is_none() && !telemetry.traces().is_enabled());
     // There is no runtime here: a task could not be spawned.
     telemetry.start();
@@ -273,9 +292,8 @@ fn without_an_endpoint_there_is_nothing_to_run() {
 
 #[test]
 fn telemetry_that_is_off_sends_nothing() {
-    let traces =
-        crate::config::Traces { endpoint: Some("http://localhost:1".parse().unwrap()), sampling_ratio: Ratio::ONE };
-    let telemetry = crate::telemetry::testing::builder().enabled(false).traces(traces).build().unwrap();
+    let traces = config::Traces { endpoint: Some("http://localhost:1".parse().unwrap()), sampling_ratio: Ratio::ONE };
+    let telemetry = builder().enabled(false).traces(traces).build().unwrap();
     assert!(telemetry.0.outbound.is_none() && !telemetry.traces().is_enabled());
 }
 
