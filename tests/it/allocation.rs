@@ -19,6 +19,7 @@ use tracecore::telemetry::{
 };
 use tracecore::time::Instant;
 use tracecore_tests::{Data, Device, Direction, Phase, Rig, Sink, Source, logs, metrics, pipeline, spans};
+use ureq::http::{HeaderMap, Method};
 
 /// How often each call is made: enough to meet a buffer that grows now and then.
 const ROUNDS: usize = 1000;
@@ -69,12 +70,12 @@ fn zero_alloc_hot_path() {
 fn a_span_without_traces_allocates_nothing() {
     let telemetry = telemetry();
     let component: ComponentId = "otlp/gateway".parse().expect("it is an id");
-    let mut headers = http::HeaderMap::new();
+    let mut headers = HeaderMap::new();
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     headers.insert("traceparent", parent.parse().expect("it is a header's value"));
     allocates_nothing("a span, without traces", || {
         let parent = SpanContext::from_traceparent(&headers);
-        let (component, method) = (&component, &http::Method::POST);
+        let (component, method) = (&component, &Method::POST);
         let operation = Operation::Request { component, method, route: Some("/v1/traces") };
         let mut request = telemetry.traces().span(operation, parent);
         request.set_status_class(StatusClass::Success);

@@ -3,6 +3,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use http::{HeaderMap, StatusCode};
+use opentelemetry_proto::tonic::trace;
 use opentelemetry_proto::tonic::trace::v1::SpanFlags;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode as SpanStatus;
@@ -11,7 +12,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::config;
 use crate::net::testing::Logs;
-use crate::telemetry::testing::{Answer, Backend, builder, shown, tracing_to};
+use crate::telemetry::testing::{Answer, Backend, Received, builder, shown, tracing_to};
 use crate::telemetry::{FLUSH_BUDGET, SelfTelemetry};
 use crate::time::Duration;
 
@@ -70,7 +71,7 @@ async fn a_batch_is_followed_from_its_request_to_its_export() {
     let spans = received.spans();
     let [export, batch, request] = &spans[..] else { panic!("three spans, and not {}", spans.len()) };
     assert_eq!([&*request.name, &batch.name, &export.name], ["POST /v1/traces", "receive otlp", "export otlp/gateway"]);
-    let kinds = [request, batch, export].map(|span| span.kind());
+    let kinds = [request, batch, export].map(trace::v1::Span::kind);
     assert_eq!(kinds, [SpanKind::Server, SpanKind::Internal, SpanKind::Client]);
     let status = [request, batch, export].map(|span| span.status.as_ref().unwrap().code());
     assert_eq!(status, [SpanStatus::Unset, SpanStatus::Unset, SpanStatus::Error]);
@@ -104,7 +105,7 @@ async fn so_many_spans_are_sent_as_were_made_and_none_for_the_sending() {
     stop(&telemetry).await;
     let rest = backend.rest();
     let [last] = &rest[..] else { panic!("one more request, and not {}", rest.len()) };
-    let spans: Vec<_> = [&first, &second, last].into_iter().flat_map(|received| received.spans()).collect();
+    let spans: Vec<_> = [&first, &second, last].into_iter().flat_map(Received::spans).collect();
     let ids: BTreeSet<_> = spans.iter().map(|span| span.span_id.clone()).collect();
     assert_eq!((spans.len(), ids.len()), (SPANS, SPANS));
     // Were the backend a collector, ours even, it would not trace what it is sent here.
