@@ -1,6 +1,7 @@
 //! The tasks that send the collector's own telemetry: none, or one for each signal that has an endpoint.
 //!
-//! Invariants: nothing runs before [`Outbound::start`]; after [`Outbound::stop`] nothing does.
+//! Invariants: nothing runs before [`Outbound::start`]; after [`Outbound::stop`] nothing does, nor once the telemetry that
+//! they belong to is gone. They are no component's, and nobody supervises them: a panic ends the sending of its signal.
 
 use std::future::Future;
 use std::mem;
@@ -32,9 +33,7 @@ impl Outbound {
     {
         let (task, abort) = (task(self.stop.clone()), self.abort.clone());
         let task = Box::pin(async move {
-            if abort.run_until_cancelled_owned(task).await.is_none() {
-                tracing::warn!("the last of the collector's own telemetry was not sent in time");
-            }
+            let _aborted = abort.run_until_cancelled_owned(task).await;
         });
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(task);
     }
@@ -52,9 +51,35 @@ impl Outbound {
         self.stop.cancel();
         self.running.close();
         if timeout_at(deadline, self.running.wait()).await.is_err() {
+            tracing::warn!("the last of the collector's own telemetry was not sent in time");
             // A task that waits for the network ends as soon as it is polled.
             self.abort.cancel();
             self.running.wait().await;
         }
+    }
+}
+
+impl Drop for Outbound {
+    fn drop(&mut self) {
+        self.abort.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_sends_ends_with_the_telemetry_that_it_belongs_to() {
+        let outbound = Outbound::default();
+        outbound.add(|_| pending());
+        outbound.start();
+        let running = outbound.running.clone();
+        running.close();
+        assert_eq!(running.len(), 1);
+        drop(outbound);
+        running.wait().await;
     }
 }
