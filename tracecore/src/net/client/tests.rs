@@ -129,7 +129,7 @@ async fn peer(answers: Vec<Vec<u8>>) -> (SocketAddr, tokio::task::JoinSet<()>) {
             // The client may give up in the middle.
             let _ = stream.write_all(&answer).await;
         }
-        pending().await
+        pending::<()>().await;
     });
     (addr, task)
 }
