@@ -6,6 +6,7 @@ mod allocation;
 mod delivery;
 mod encode;
 mod expand;
+mod flood;
 mod generated;
 mod pipelines;
 mod prometheus_exporter;
