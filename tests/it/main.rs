@@ -3,6 +3,7 @@
 use components as _;
 
 mod allocation;
+mod assertions;
 mod delivery;
 mod encode;
 mod expand;

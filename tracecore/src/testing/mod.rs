@@ -85,22 +85,30 @@
 mod ceiling;
 mod events;
 mod exporter;
+mod heard;
+mod mode;
 mod payload;
 mod processor;
 mod receiver;
 mod script;
 mod service;
 mod telemetry;
+mod wait;
 
 pub use self::ceiling::{CEILING, CEILING_FACTOR, MAX_FACTOR, ceiling, within_ceiling};
-pub use self::events::event;
+pub use self::events::{assert_any, assert_event, assert_sequence, event, refute_event};
 pub use self::exporter::{Answer, ExportFailure, RecordingExporter};
+pub use self::heard::{Listener, Listening};
+#[doc(hidden)]
+pub use self::mode::does_not_apply;
+pub use self::mode::{EVENTS, events_enabled, needs_events};
 pub use self::payload::{Points, logs, metrics, name_of, points, spans};
 pub use self::processor::{Background, ProcessFailure, ScriptedProcessor};
 pub use self::receiver::{Command, ReceiveFailure, ScriptedReceiver};
 pub use self::script::{Scripts, Start};
 pub use self::service::{TestService, build, build_error, config, pipeline};
 pub use self::telemetry::{TelemetrySnapshot, sample, scrape};
+pub use self::wait::wait_until;
 
 use crate::registry::{Entry, Registry};
 
