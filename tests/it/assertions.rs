@@ -111,7 +111,8 @@ fn of_many_events_the_last_hundred_are_shown() {
         (0..1234).for_each(|items| dropped(&events, items));
         assert_event!(heard, "service.ready");
     });
-    let head = "expected `service.ready` within 60s; 1134 events came, and then these 100:\n  batch.dropped items=1134 ";
+    let head =
+        "expected `service.ready` within 60s; 1134 events came, and then these 100:\n  batch.dropped items=1134 ";
     assert!(message.starts_with(head), "{message}");
     assert_eq!(message.lines().count(), 101);
     assert!(message.ends_with("items=1233 reason=queue_full"), "{message}");
@@ -134,7 +135,10 @@ fn without_a_bus_an_event_is_not_waited_for() {
     let (message, _) = failure(async {
         assert_event!(heard, "service.ready");
     });
-    assert!(message.contains("no more events can come: the service is gone, or its events are switched off"), "{message}");
+    assert!(
+        message.contains("no more events can come: the service is gone, or its events are switched off"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -190,7 +194,8 @@ fn a_sequence_says_which_of_it_did_not_come() {
         assert_sequence!(heard, ["service.ready", ("retry.exhausted", attempts = 1)]);
     });
     assert_eq!(line, line!() - 2);
-    let expected = "event 2 of 2 of the sequence: expected `retry.exhausted attempts=1` within 60s; the events that came:
+    let expected =
+        "event 2 of 2 of the sequence: expected `retry.exhausted attempts=1` within 60s; the events that came:
   retry.exhausted attempts=1
   service.ready";
     assert_eq!(message, expected, "in another order they are another sequence");
@@ -364,7 +369,8 @@ fn a_state_that_does_not_come_is_told_with_the_one_that_is() {
     let (message, _) = failure(async {
         let (receiver, exporter) = (ScriptedReceiver::new(), RecordingExporter::new());
         receiver.on_start(Start::Fail);
-        let yaml = pipeline(&receiver, &exporter, "").replace("    key: source", "    on_start_error: retry\n    key: source");
+        let yaml =
+            pipeline(&receiver, &exporter, "").replace("    key: source", "    on_start_error: retry\n    key: source");
         TestService::try_start(&yaml).await.expect("it is tried again").wait_ready().await;
     });
     assert!(message.ends_with("the service is not ready within 60s: metrics is recoverable_error"), "{message}");

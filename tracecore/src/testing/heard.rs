@@ -82,7 +82,11 @@ impl Heard {
 const CLOSED: &str = "no more events can come: the service is gone, or its events are switched off";
 
 /// Reads up to the first event that one of `wanted` accepts; says which.
-async fn first(events: &mut Subscription, heard: &mut Heard, wanted: &[Filter]) -> Result<(usize, Arc<Occurrence>), Gap> {
+async fn first(
+    events: &mut Subscription,
+    heard: &mut Heard,
+    wanted: &[Filter],
+) -> Result<(usize, Arc<Occurrence>), Gap> {
     loop {
         let occurrence = events.next().await?;
         heard.note(Arc::clone(&occurrence));
@@ -159,7 +163,9 @@ impl Listener<'_> {
             return Err(format!("refuting `{unwanted}` for {time:?} waits for nothing: {SETTLE:?} is the least"));
         }
         if !clock_is_paused() {
-            return Err(format!("refuting `{unwanted}` for a time needs a paused clock: pause it, or say until which event"));
+            return Err(format!(
+                "refuting `{unwanted}` for a time needs a paused clock: pause it, or say until which event"
+            ));
         }
         let wanted = [unwanted];
         let mut came = timeout(time, first(self.events, heard, &wanted)).await;

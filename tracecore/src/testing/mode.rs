@@ -16,7 +16,8 @@ pub fn events_enabled() -> bool {
     static ENABLED: OnceLock<bool> = OnceLock::new();
     *ENABLED.get_or_init(|| {
         let given = std::env::var_os(EVENTS);
-        enabled(given.as_ref().map(|given| given.to_string_lossy()).as_deref()).unwrap_or_else(|error| panic!("{error}"))
+        enabled(given.as_ref().map(|given| given.to_string_lossy()).as_deref())
+            .unwrap_or_else(|error| panic!("{error}"))
     })
 }
 

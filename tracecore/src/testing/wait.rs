@@ -156,7 +156,8 @@ impl TestService {
         let (place, health) = (Location::caller(), event!("pool.health", component = id));
         async move {
             loop {
-                let told = self.listening().one(health.clone()).await.unwrap_or_else(|unmet| panic!("{place}: {unmet}"));
+                let told =
+                    self.listening().one(health.clone()).await.unwrap_or_else(|unmet| panic!("{place}: {unmet}"));
                 if matches!(told.event, Event::Pool(PoolEvent::Health { active, idle }) if active + idle > 0) {
                     return;
                 }
