@@ -13,6 +13,7 @@ mod prometheus_exporter;
 mod queue;
 mod registry;
 mod shutdown;
+mod specification;
 mod start;
 mod supervision;
 mod telemetry;

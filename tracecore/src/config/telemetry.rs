@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::error::ConfigError;
 use super::node::Node;
 use super::value::{Endpoint, MountPath};
+use crate::telemetry::Level;
 
 /// Localhost: metrics and health say much about a machine, so showing them to a network is a decision.
 const DEFAULT_LISTEN: Endpoint = Endpoint::localhost(8888);
@@ -20,6 +21,8 @@ pub struct Telemetry {
     pub enabled: bool,
     /// Where the surface listens.
     pub listen: Endpoint,
+    /// How much the collector says of itself: `none`, `basic`, `normal` or `detailed`.
+    pub level: Level,
     /// Where each part of the surface is mounted.
     pub paths: Paths,
 }
@@ -38,7 +41,7 @@ pub struct Paths {
 
 impl Default for Telemetry {
     fn default() -> Self {
-        Telemetry { enabled: false, listen: DEFAULT_LISTEN, paths: Paths::default() }
+        Telemetry { enabled: false, listen: DEFAULT_LISTEN, level: Level::default(), paths: Paths::default() }
     }
 }
 

@@ -11,7 +11,7 @@ use super::label::ClosedSet;
 use super::{End, Instrument, Kind, Metric, MetricSet};
 use crate::component::Role;
 use crate::config::ComponentId;
-use crate::telemetry::declared::{BoundCounter, BoundGauge, BoundHistogram, BoundUpDownCounter, Readings};
+use crate::telemetry::declared::{BoundCounter, BoundHistogram, BoundUpDownCounter, LateGauge, Readings};
 use crate::telemetry::{InitErrorReason, SelfTelemetry, TelemetryError};
 
 /// The end that shows its values on `/metrics`.
@@ -127,7 +127,7 @@ instrument!(
 );
 instrument!(
     /// A value that stands for itself and cannot be summed.
-    Gauge, Kind::Gauge, BoundGauge,
+    Gauge, Kind::Gauge, LateGauge,
     |telemetry, name, metric, keys| telemetry.instruments().declared_gauge(name, metric, keys)
 );
 instrument!(

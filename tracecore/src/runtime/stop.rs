@@ -12,8 +12,9 @@ use super::{ABORT_GRACE, STOP_DEADLINE};
 use crate::cx::{Base, LISTENER};
 use crate::error::Report;
 use crate::events::{BatchEvent, Draft, ServiceEvent};
-use crate::status::{State, StopReason};
+use crate::status::State;
 use crate::surface::SHUTDOWN_BUDGET;
+use crate::telemetry::StopReason;
 use crate::telemetry::{DropReason, SelfTelemetry};
 use crate::time::Instant;
 

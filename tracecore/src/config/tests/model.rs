@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 
 use super::*;
 use crate::signal::Signal;
+use crate::telemetry::Level;
 
 const WHOLE: &str = "
 receivers:
@@ -136,7 +137,7 @@ fn what_is_incoherent_is_reported_in_its_place() {
         (
             "workers: 3",
             "worker: 3",
-            "11:3: service.worker: unknown key \"worker\"; the known ones are `pipelines`, `drain_timeout` and `workers`",
+            "11:3: service.worker: unknown key \"worker\"; the known ones are `pipelines`, `drain_timeout`, `workers` and `restart_budget`",
         ),
         (
             "\nreceivers:",
@@ -219,6 +220,21 @@ fn telemetry_has_defaults() {
 }
 
 #[test]
+fn telemetry_has_a_level() {
+    let level = |level: &str| {
+        config(&format!("{WHOLE}telemetry: {{enabled: true{level}}}")).map(|config| config.telemetry.level)
+    };
+    assert_eq!(level(""), Ok(Level::Normal));
+    for known in Level::ALL {
+        assert_eq!(level(&format!(", level: {}", known.as_str())), Ok(known));
+    }
+    for unknown in ["Basic", "debug", "''", "1"] {
+        let error = level(&format!(", level: {unknown}")).unwrap_err();
+        assert!(error.contains("telemetry.level"), "{error}");
+    }
+}
+
+#[test]
 fn telemetry_that_is_not_enabled_is_not_looked_at() {
     for block in ["", "{}", "{enabled: false, listen: '', paths: [x], nope: 1}", "{listen: ''}", "{enabled: , nope: 1}"]
     {
@@ -239,7 +255,7 @@ fn telemetry_that_is_wrong_names_the_setting() {
         ),
         (
             "{enabled: true, tls: {}}".to_owned(),
-            "21:28: telemetry.tls: unknown key \"tls\"; the known ones are `enabled`, `listen` and `paths`",
+            "21:28: telemetry.tls: unknown key \"tls\"; the known ones are `enabled`, `listen`, `level` and `paths`",
         ),
         (paths("metrics: metrics"), "21:45: telemetry.paths.metrics: must be an absolute path starting with '/'"),
         (paths("metrics: ''"), "21:45: telemetry.paths.metrics: must be an absolute path starting with '/'"),
