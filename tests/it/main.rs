@@ -6,6 +6,7 @@ mod allocation;
 mod assertions;
 mod delivery;
 mod encode;
+mod every_event;
 mod expand;
 mod generated;
 mod pipelines;

@@ -14,8 +14,8 @@ use tracecore::runtime::Service;
 use tracecore::status::State;
 use tracecore::testing::{
     Command, ExportFailure, ProcessFailure, RecordingExporter, ScriptedProcessor, ScriptedReceiver, TestService,
-    assert_any, assert_event, assert_sequence, config, event, metrics, needs_events, pipeline, refute_event, registry,
-    wait_until, within_ceiling,
+    assert_event, assert_sequence, config, event, metrics, needs_events, pipeline, refute_event, registry, wait_until,
+    within_ceiling,
 };
 use tracecore::time::Instant;
 
@@ -115,7 +115,7 @@ async fn event_filter() {
     let mut one = bus.subscribe(event!("export.started", attempt = 2));
     let mut group = bus.subscribe(names(&["export.*"]));
     let mut several = bus.subscribe(names(&["retry.*", "batch.accepted"]).with("component", "test_sink"));
-    let other = bus.subscribe(event!("export.*", component = "another"));
+    let mut other = bus.subscribe(event!("export.*", component = "another"));
     assert!(receiver.emit(metrics("three", 3)).await.is_accepted());
     service.wait_metric("tracecore_exporter_calls_total", &[("result", "success")], |calls| calls == 1.0).await;
     service.stop().await;
@@ -131,7 +131,6 @@ async fn event_filter() {
     assert_eq!(heard[0], ["export.started"]);
     assert_eq!(heard[1], ["export.started", "export.failed", "export.started", "export.succeeded"]);
     assert_eq!(heard[2], ["retry.backoff"], "another component accepted");
-    let mut other = other;
     assert_eq!(other.try_next(), Some(Err(Gap::Closed)));
 }
 
@@ -231,7 +230,7 @@ async fn a_slow_subscriber_learns_how_many_it_missed_and_slows_nobody() {
     needs_events!();
     let (receiver, exporter) = (ScriptedReceiver::new(), RecordingExporter::new());
     let settings = "sending_queue: {wait_for_result: true}";
-    let mut service = TestService::start(&pipeline(&receiver, &exporter, settings)).await;
+    let service = TestService::start(&pipeline(&receiver, &exporter, settings)).await;
     let bus = service.running.events().clone();
     let batches = Filter::named("batch.*").expect("there are such events");
     let mut slow = bus.subscribe_bounded(batches.clone(), NonZeroUsize::new(KEPT).expect("it is not zero"));
@@ -255,9 +254,6 @@ async fn a_slow_subscriber_learns_how_many_it_missed_and_slows_nobody() {
     }
     assert_eq!(latest, all[BATCHES - KEPT..], "the latest are kept, in their order");
     assert_eq!(bus.lagged(), (BATCHES - KEPT) as u64);
-    drop((slow, quick));
-    let (which, _) = assert_any!(service, ["batch.refused", "export.succeeded"]);
-    assert_eq!(which, 1);
     service.stop().await;
 }
 
