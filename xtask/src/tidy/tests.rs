@@ -1,4 +1,4 @@
-use super::{File, check, components, links, sources};
+use super::{File, check, components, links, shell, sources};
 use crate::root;
 
 fn file(path: &str, text: &str) -> File {
@@ -54,6 +54,21 @@ fn lets_a_test_sleep_only_where_a_reason_stands_for_it() {
     assert!(sources::check(&file("tests/e2e/process.rs", &line)).is_empty());
     let other = line.replace(concat!("recv_", "timeout"), concat!("sle", "ep"));
     assert_eq!(sources::check(&file("tests/e2e/process.rs", &other)).len(), 1);
+}
+
+#[test]
+fn finds_a_shell_that_sleeps() {
+    let nap = concat!("sle", "ep");
+    for path in [".ci/run", "tests/e2e/collect.sh", "tests/e2e/alerts.test.yaml"] {
+        assert!(shell::holds(path), "{path}");
+        for line in [format!("{nap} 5"), format!("make && {nap} 0.1; curl"), format!("  - run: /bin/{nap} 1")] {
+            assert_eq!(shell::check(&file(path, &line)).len(), 1, "{line}");
+        }
+        for line in [format!("# {nap} 5"), format!("systemctl {nap}"), format!("./{nap} 1"), format!("no-{nap} 1")] {
+            assert!(shell::check(&file(path, &line)).is_empty(), "{line}");
+        }
+    }
+    assert!(!shell::holds("docs/examples/clock.yaml"));
 }
 
 #[test]
