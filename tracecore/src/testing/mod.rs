@@ -65,6 +65,24 @@
 //! }
 //! ```
 //!
+//! # Waiting
+//!
+//! What happens is told as events, and how things are is shown as a state; a test waits for either, and for nothing else.
+//!
+//! | A test wants | It writes |
+//! | --- | --- |
+//! | an event, and what follows it | [`assert_event!`], [`assert_sequence!`], [`assert_any!`] |
+//! | that an event does not come | [`refute_event!`], which says how far it looks |
+//! | a component in a state, restarted, or the service ready | [`TestService::wait_status`], [`wait_healthy`](TestService::wait_healthy), [`wait_improved`](TestService::wait_improved), [`wait_restart`](TestService::wait_restart), [`wait_ready`](TestService::wait_ready) |
+//! | listeners and threads given back, a pool with a connection | [`TestService::wait_cleanup`], [`wait_pool_ready`](TestService::wait_pool_ready) |
+//! | a metric past a threshold | [`TestService::wait_metric`] |
+//! | what a batch came to, or the next attempt | [`ScriptedReceiver::emit`], [`RecordingExporter::called`] |
+//! | what nobody tells of | [`wait_until`], the one poll |
+//!
+//! A failure says what was expected, where, and what came or is instead. Where an event is only a way to wait, wait for
+//! the state: with [`EVENTS`] set to `off` in the environment, services under test tell nobody anything, and all must
+//! hold. A test that is about events begins with [`needs_events!`].
+//!
 //! # Time
 //!
 //! A test waits for events and never for time to pass. What takes time by its nature (a back-off, an interval, a slow

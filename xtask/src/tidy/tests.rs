@@ -75,7 +75,7 @@ fn finds_a_shell_that_sleeps() {
 fn finds_a_spawn_outside_the_seams() {
     let text = "async fn run() {\n    tokio::spawn(work());\n}\n";
     assert_eq!(sources::check(&file("components/src/receivers/clock.rs", text)).len(), 1);
-    assert!(sources::check(&file("tracecore/src/cx.rs", text)).is_empty());
+    assert!(sources::check(&file("tracecore/src/cx/mod.rs", text)).is_empty());
 }
 
 #[test]
