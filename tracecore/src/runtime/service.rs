@@ -149,7 +149,12 @@ impl Builder {
         let version = self.build.version;
         let telemetry = match self.telemetry {
             Some(telemetry) => telemetry,
-            None => SelfTelemetry::builder(self.build, resource).clock(self.clock.clone()).build()?,
+            None => SelfTelemetry::builder(self.build, resource)
+                .clock(self.clock.clone())
+                .level(config.telemetry.level)
+                .traces(config.telemetry.traces.clone())
+                .push(config.telemetry.push.clone())
+                .build()?,
         };
         let events = if self.events_enabled { Events::default() } else { Events::switched_off() };
         events.set_origin(self.clock.clone(), &node);
@@ -314,6 +319,7 @@ impl Running {
     }
 
     async fn boot(&mut self, plan: Plan) -> Result<(), StartError> {
+        self.shared.telemetry.start();
         let (readiness, unready) = mpsc::channel(1);
         self.unready = Some(unready);
         self.surface = serve_surface(&self.telemetry_settings, &self.shared.telemetry).await?;
