@@ -3,8 +3,10 @@
 use components as _;
 
 mod allocation;
+mod assertions;
 mod delivery;
 mod encode;
+mod every_event;
 mod expand;
 mod flood;
 mod generated;
@@ -13,6 +15,7 @@ mod prometheus_exporter;
 mod queue;
 mod registry;
 mod shutdown;
+mod specification;
 mod start;
 mod supervision;
 mod telemetry;

@@ -11,7 +11,7 @@ use super::spec::Stage;
 use super::{ABORT_GRACE, STOP_DEADLINE};
 use crate::cx::{Base, LISTENER};
 use crate::error::Report;
-use crate::events::{BatchEvent, Draft, ResourceEvent, ServiceEvent};
+use crate::events::{BatchEvent, Draft, ServiceEvent};
 use crate::status::State;
 use crate::surface::SHUTDOWN_BUDGET;
 use crate::telemetry::{DropReason, FLUSH_BUDGET, SelfTelemetry, StopReason};
@@ -128,7 +128,7 @@ async fn end(base: &Base, deadline: Instant) {
         let _ = timeout(ABORT_GRACE, base.tasks.wait()).await;
     }
     for _ in 0..base.close_sockets() {
-        base.tell(|| ResourceEvent::Released { resource: LISTENER });
+        base.released(LISTENER);
     }
     base.supervised(State::Stopped);
     base.stopped(reason);
