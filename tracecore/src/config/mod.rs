@@ -33,7 +33,7 @@ pub use node::{Key, Node, Scalar, Value};
 pub use origin::Origin;
 pub use source::{Loaded, Source, UriError, load};
 pub use substitute::{MAX_REFERENCE_DEPTH, MAX_REFERENCES};
-pub use telemetry::{Paths, Telemetry};
+pub use telemetry::{Paths, Readiness, StatusPage, Telemetry};
 pub use value::{
     ByteSize, ByteSizeError, Delay, DurationError, Endpoint, EndpointError, MountPath, MountPathError, Period,
 };

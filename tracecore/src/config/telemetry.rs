@@ -1,4 +1,4 @@
-//! The `telemetry` block: what the collector's own surface listens on.
+//! The `telemetry` block: what the collector's own surface listens on, and what it answers.
 //!
 //! A block that is not enabled is not looked at: a template may stay in the file.
 
@@ -7,12 +7,15 @@ use serde::Deserialize;
 
 use super::error::ConfigError;
 use super::node::Node;
-use super::value::{Endpoint, MountPath};
+use super::value::{Endpoint, MountPath, Period};
 
 /// Localhost: metrics and health say much about a machine, so showing them to a network is a decision.
 const DEFAULT_LISTEN: Endpoint = Endpoint::localhost(8888);
 
-/// The collector's own surface: metrics and health.
+/// The longest history of `/status`: who wants more has the metrics scraped.
+const MAX_RETENTION: Period = Period::minutes(60);
+
+/// The collector's own surface: metrics, health and status.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Telemetry {
@@ -22,6 +25,29 @@ pub struct Telemetry {
     pub listen: Endpoint,
     /// Where each part of the surface is mounted.
     pub paths: Paths,
+    /// When the service is ready.
+    pub readiness: Readiness,
+    /// The status page.
+    pub status: StatusPage,
+}
+
+/// When the service is ready.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Readiness {
+    /// From when every component has started, or waits as its `on_start_error` tells it to, until the stop.
+    #[default]
+    Started,
+    /// The same, but not while any component is in an error state.
+    Healthy,
+}
+
+/// The status page.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StatusPage {
+    /// How far back rates can look: the longest `?window=`. At most an hour.
+    pub retention: Period,
 }
 
 /// Where each part of the surface is mounted.
@@ -34,11 +60,25 @@ pub struct Paths {
     pub healthz: MountPath,
     /// Whether the process does its work.
     pub readyz: MountPath,
+    /// How each component is.
+    pub status: MountPath,
 }
 
 impl Default for Telemetry {
     fn default() -> Self {
-        Telemetry { enabled: false, listen: DEFAULT_LISTEN, paths: Paths::default() }
+        Telemetry {
+            enabled: false,
+            listen: DEFAULT_LISTEN,
+            paths: Paths::default(),
+            readiness: Readiness::default(),
+            status: StatusPage::default(),
+        }
+    }
+}
+
+impl Default for StatusPage {
+    fn default() -> Self {
+        StatusPage { retention: Period::minutes(15) }
     }
 }
 
@@ -48,6 +88,7 @@ impl Default for Paths {
             metrics: MountPath::constant("/metrics"),
             healthz: MountPath::constant("/healthz"),
             readyz: MountPath::constant("/readyz"),
+            status: MountPath::constant("/status"),
         }
     }
 }
@@ -61,13 +102,30 @@ impl Telemetry {
         }
         let telemetry: Telemetry = node.deserialize("telemetry")?;
         telemetry.paths.distinct(node)?;
+        telemetry.status.bounded(node)?;
         Ok(telemetry)
+    }
+}
+
+impl StatusPage {
+    fn bounded(&self, telemetry: &Node) -> Result<(), ConfigError> {
+        if self.retention <= MAX_RETENTION {
+            return Ok(());
+        }
+        let written = telemetry.get("status").and_then(|status| status.get("retention")).unwrap_or(telemetry);
+        let message = format!("must be at most {MAX_RETENTION}");
+        Err(ConfigError::new("telemetry.status.retention", written.origin(), message))
     }
 }
 
 impl Paths {
     fn distinct(&self, telemetry: &Node) -> Result<(), ConfigError> {
-        let paths = [("metrics", &self.metrics), ("healthz", &self.healthz), ("readyz", &self.readyz)];
+        let paths = [
+            ("metrics", &self.metrics),
+            ("healthz", &self.healthz),
+            ("readyz", &self.readyz),
+            ("status", &self.status),
+        ];
         for (index, (name, path)) in paths.iter().enumerate() {
             let earlier = paths.iter().take(index).find(|(_, earlier)| earlier == path);
             if let Some((other, _)) = earlier {

@@ -29,7 +29,7 @@ use crate::status::{ComponentStatus, State};
 use crate::telemetry::DropReason;
 use crate::time::{Instant, unix_nanos};
 
-pub(crate) use life::{Activity, Base, Drain, Fatal, Own, Shared};
+pub(crate) use life::{Activity, Base, Drain, Fatal, Own, Shared, Totals};
 pub(crate) use task::LISTENER;
 use task::{Held, Task};
 

@@ -200,15 +200,40 @@ impl Queue {
     }
 }
 
-impl QueueDepth for Queue {
-    /// By the bound that is nearest.
-    fn used_and_capacity(&self) -> (u64, u64) {
+/// How full a queue is, by the bound that is nearest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fill {
+    /// What the two are counted in.
+    pub(crate) unit: Sizer,
+    pub(crate) used: u64,
+    pub(crate) capacity: u64,
+}
+
+impl Fill {
+    /// Of two fractions the greater one has the greater cross product; of two that are equal, the first one's bound is
+    /// the one that was set.
+    fn nearer(self, other: Fill) -> Fill {
+        let product = |one: Fill, other: Fill| u128::from(one.used) * u128::from(other.capacity);
+        if product(self, other) >= product(other, self) { self } else { other }
+    }
+}
+
+impl Queue {
+    pub(crate) fn fill(&self) -> Fill {
         let (used, limit) = (self.state().used, self.limit);
-        let pairs = [(used.requests, limit.requests), (used.items, limit.items), (used.bytes, limit.bytes)];
-        // Of two fractions the greater one has the greater cross product.
-        let nearer =
-            |(a, b): (u64, u64), (c, d): (u64, u64)| u128::from(a) * u128::from(d) >= u128::from(c) * u128::from(b);
-        pairs.into_iter().reduce(|one, other| if nearer(one, other) { one } else { other }).unwrap_or_default()
+        let requests = Fill { unit: Sizer::Requests, used: used.requests, capacity: limit.requests };
+        let items = Fill { unit: Sizer::Items, used: used.items, capacity: limit.items };
+        let bytes = Fill { unit: Sizer::Bytes, used: used.bytes, capacity: limit.bytes };
+        // Without a bound there is none to be near to. Bytes always have one.
+        let bounded = [requests, items].into_iter().filter(|fill| fill.capacity < u64::MAX);
+        bounded.chain([bytes]).reduce(Fill::nearer).unwrap_or(bytes)
+    }
+}
+
+impl QueueDepth for Queue {
+    fn used_and_capacity(&self) -> (u64, u64) {
+        let Fill { used, capacity, .. } = self.fill();
+        (used, capacity)
     }
 }
 

@@ -12,6 +12,12 @@ use crate::config::{ComponentId, PipelineId};
 use crate::cx::Base;
 use crate::queue::Queue;
 use crate::status::{State, Status};
+use crate::telemetry::ComponentState;
+use crate::time::Duration;
+
+/// A component is busy for this long after its last work: Prometheus scrapes every 15 s in most set-ups, and work
+/// between two scrapes is then seen by the second one.
+const BUSY_WINDOW: Duration = Duration::from_secs(15);
 
 /// The components and pipelines of a service.
 #[derive(Default)]
@@ -33,6 +39,18 @@ pub(crate) struct Place {
     pub(crate) pipeline: Option<PipelineId>,
 }
 
+impl Place {
+    /// What it does; `None` once it has stopped.
+    pub(crate) fn activity(&self) -> Option<ComponentState> {
+        match self.base.status.state() {
+            State::Stopped => None,
+            State::Stopping => Some(ComponentState::Draining),
+            _ if self.base.activity.is_busy(BUSY_WINDOW) => Some(ComponentState::Busy),
+            _ => Some(ComponentState::Idle),
+        }
+    }
+}
+
 impl Board {
     pub(crate) fn add(&self, place: Place) {
         self.contents().components.push(place);
@@ -45,6 +63,28 @@ impl Board {
 
     pub(crate) fn components(&self) -> Vec<Place> {
         self.contents().components.clone()
+    }
+
+    /// How many components are in this state. Each that has not stopped is in one.
+    pub(crate) fn count(&self, state: ComponentState) -> u64 {
+        self.contents().components.iter().filter(|place| place.activity() == Some(state)).count() as u64
+    }
+
+    /// How many components run: they have started and have not ended.
+    pub(crate) fn active(&self) -> u64 {
+        self.contents().components.iter().filter(|place| place.base.status.is_alive()).count() as u64
+    }
+
+    /// Whether something is wrong with a component now.
+    pub(crate) fn has_error(&self) -> bool {
+        self.contents().components.iter().any(|place| place.base.status.state().is_error())
+    }
+
+    /// How each pipeline is, as the worst of its components, and which these are.
+    pub(crate) fn wiring(&self) -> Vec<(PipelineId, State, Vec<Base>)> {
+        let contents = self.contents();
+        let pipelines = contents.pipelines.iter();
+        pipelines.map(|(id, members)| (id.clone(), worst(members.iter()), members.clone())).collect()
     }
 
     /// How each pipeline is: as the worst of its components.

@@ -31,6 +31,7 @@ pub(super) async fn stop(mut running: Running, deadline: Instant) {
     join_all(running.exporters.iter().map(stop_exporter)).await;
     if let Some(mut surface) = running.surface.take() {
         surface.shutdown(Instant::now() + SHUTDOWN_BUDGET).await;
+        abort(&mut running.sampler).await;
     }
     end_telemetry(&running.shared.telemetry);
     // Last: whoever waits for it finds nothing of the service left.

@@ -57,6 +57,18 @@ closed_label! {
 }
 
 closed_label! {
+    /// What a component does: the `state` label. Each that has not stopped is in one, so that the sum is their number.
+    ComponentState {
+        /// It works.
+        Busy = "busy",
+        /// It waits for work, or cannot work.
+        Idle = "idle",
+        /// It finishes what it has and takes no more.
+        Draining = "draining",
+    }
+}
+
+closed_label! {
     /// Why a component runs without its own metrics: the `reason` label.
     InitErrorReason {
         /// There was no provider to make them with.

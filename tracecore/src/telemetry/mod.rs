@@ -37,7 +37,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use prometheus::proto::MetricFamily;
 
 pub use self::exporter::ExporterTelemetry;
-pub use self::labels::{DropReason, InitErrorReason, ProcessorDropReason};
+pub use self::labels::{ComponentState, DropReason, InitErrorReason, ProcessorDropReason};
 pub use self::logging::init_logging;
 pub use self::pipeline::PipelineTelemetry;
 pub use self::processor::ProcessorTelemetry;
