@@ -13,6 +13,7 @@ mod queue;
 mod registry;
 mod shutdown;
 mod start;
+mod status;
 mod supervision;
 mod telemetry;
 mod testkit;

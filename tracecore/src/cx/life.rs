@@ -301,7 +301,8 @@ impl Base {
         self.changed(self.status.deliver(true, self.shared.clock.now()));
     }
 
-    fn remember(&self, kind: ErrorKind, message: &str) {
+    /// Keeps an error as the last one.
+    pub(crate) fn remember(&self, kind: ErrorKind, message: &str) {
         let message = shortened(message, MAX_ERROR_BYTES);
         self.status.failed(LastError { kind, message: (&*message).into(), at: self.shared.clock.now() });
     }

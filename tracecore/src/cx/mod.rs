@@ -249,6 +249,7 @@ impl<C: Receiver> Cx<C> {
     /// Counts and logs an error that the receiver survives.
     pub fn report(&self, error: &C::Error) {
         self.base.count_error(error.kind());
+        self.base.remember(error.kind(), &Report(error).to_string());
         tracing::warn!(component = %self.base.id, kind = %error.kind(), error = %Report(error), "the receiver had an error");
     }
 

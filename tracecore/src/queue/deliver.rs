@@ -210,6 +210,7 @@ impl<C: Exporter> Outlet<C> {
 
     fn give_up(&self, batch: &Batch, passage: Passage, failure: &Failure, reason: DropReason) -> Outcome {
         self.lose(batch, passage, reason);
+        self.base.remember(failure.kind, &failure.message);
         let items = batch.items();
         tracing::error!(component = %self.base.id, items, kind = %failure.kind, error = %failure, reason = reason.as_str(), "a batch is lost");
         Outcome::Lost { retryable: reason == DropReason::RetryExhausted }

@@ -45,6 +45,8 @@ impl Place {
         match self.base.status.state() {
             State::Stopped => None,
             State::Stopping => Some(ComponentState::Draining),
+            // Only then is it asked to stop: it works while it drains.
+            _ if self.queue.is_some() && self.base.shared.drain.begun.is_cancelled() => Some(ComponentState::Draining),
             _ if self.base.activity.is_busy(BUSY_WINDOW) => Some(ComponentState::Busy),
             _ => Some(ComponentState::Idle),
         }
@@ -89,8 +91,7 @@ impl Board {
 
     /// How each pipeline is: as the worst of its components.
     pub(crate) fn pipelines(&self) -> Vec<(PipelineId, State)> {
-        let contents = self.contents();
-        contents.pipelines.iter().map(|(id, members)| (id.clone(), worst(members.iter()))).collect()
+        self.wiring().into_iter().map(|(id, state, _)| (id, state)).collect()
     }
 
     /// How the whole is: as the worst of its components.

@@ -189,6 +189,7 @@ impl<C: Processor> Place<C> {
 
     fn failed(&self, items: u64, failure: &Failure, passage: Passage) -> Processed {
         self.base.count_error(failure.kind);
+        self.base.remember(failure.kind, &failure.message);
         tracing::warn!(component = %self.base.id, kind = %failure.kind, error = %failure, "cannot process a batch");
         match failure.retry {
             Retry::Permanent => self.lose(items, ProcessorDropReason::Error, passage),
@@ -254,6 +255,7 @@ impl<C: Processor> Stage for Place<C> {
             Ok(Err(error)) => self.failed(items, &Failure::from(error), passage),
             Err(panic) => {
                 self.base.count_error(ErrorKind::Panic);
+                self.base.remember(panic.kind, &panic.message);
                 tracing::error!(component = %self.base.id, items, error = %panic, "the processor panicked: one batch is lost");
                 self.replace(&panic);
                 self.lose(items, ProcessorDropReason::Panic, passage)

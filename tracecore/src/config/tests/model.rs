@@ -136,7 +136,7 @@ fn what_is_incoherent_is_reported_in_its_place() {
         (
             "workers: 3",
             "worker: 3",
-            "11:3: service.worker: unknown key \"worker\"; the known ones are `pipelines`, `drain_timeout` and `workers`",
+            "11:3: service.worker: unknown key \"worker\"; the known ones are `pipelines`, `drain_timeout`, `workers` and `restart_budget`",
         ),
         (
             "\nreceivers:",
@@ -256,7 +256,7 @@ fn telemetry_that_is_wrong_names_the_setting() {
         (paths("status: /healthz"), "21:44: telemetry.paths.status: is the same path as telemetry.paths.healthz"),
         (
             "{enabled: true, readiness: maybe}".to_owned(),
-            "21:39: telemetry.readiness: unknown value \"maybe\"; the known ones are `started` and `healthy`",
+            "21:39: telemetry.readiness: expected one of `started` and `healthy`, found the text \"maybe\"",
         ),
         (
             "{enabled: true, status: {retention: 61m}}".to_owned(),

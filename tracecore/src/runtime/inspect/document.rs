@@ -133,7 +133,7 @@ impl Component {
             pipeline: pipeline.as_ref().map(ToString::to_string),
             status: status.state,
             since: rfc3339(status.since),
-            last_error: status.last_error.map(Failed::of),
+            last_error: status.last_error.as_ref().map(Failed::of),
             restarts: status.restarts,
             activity: place.activity().map(ComponentState::as_str),
             rates: Rates::of(before, totals, window),
@@ -144,7 +144,7 @@ impl Component {
 }
 
 impl Failed {
-    fn of(error: LastError) -> Self {
+    fn of(error: &LastError) -> Self {
         Failed { kind: error.kind.as_str(), message: error.message.as_ref().into(), at: rfc3339(error.at) }
     }
 }
