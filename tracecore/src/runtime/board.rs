@@ -67,6 +67,11 @@ impl Board {
         self.contents().components.clone()
     }
 
+    /// Shows the components, in the order in which they were made: one that comes later comes last.
+    pub(crate) fn look<T>(&self, see: impl FnOnce(&[Place]) -> T) -> T {
+        see(&self.contents().components)
+    }
+
     /// How many components are in this state. Each that has not stopped is in one.
     pub(crate) fn count(&self, state: ComponentState) -> u64 {
         self.contents().components.iter().filter(|place| place.activity() == Some(state)).count() as u64

@@ -95,8 +95,8 @@ impl Inspection {
     }
 
     fn sample(&self) {
-        let components = self.board.components();
-        self.history.record(Instant::now(), components.iter().map(|place| place.base.activity.totals()));
+        let now = Instant::now();
+        self.board.look(|places| self.history.record(now, places.iter().map(|place| place.base.activity.totals())));
     }
 
     fn document(&self, asked: Period) -> Document<'_> {
