@@ -6,18 +6,24 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use allocation_counter::measure;
+use tracecore::component::Role;
+use tracecore::config::ComponentId;
 use tracecore::error::ErrorKind;
 use tracecore::events::{Draft, Events, Filter, ServiceEvent};
 use tracecore::metrics::data::Maker;
 use tracecore::metrics::{MetricSet as _, Name};
 use tracecore::signal::view::View;
 use tracecore::signal::{Batch, Signal};
-use tracecore::telemetry::{BuildInfo, DropReason, ProcessorDropReason, Resource, SelfTelemetry, WindowedRate};
+use tracecore::telemetry::{
+    BreakerState, BuildInfo, DropReason, Level, Operation, ProcessorDropReason, Resource, SelfTelemetry, SpanContext,
+    StatusClass, StopReason, WindowedRate,
+};
 use tracecore::testing::{
     RecordingExporter as Sink, ScriptedReceiver as Source, TestService as Rig, logs, metrics, pipeline, spans,
 };
 use tracecore::time::Instant;
 use tracecore_tests::{Data, Device, Direction, Phase};
+use ureq::http::{HeaderMap, Method};
 
 /// How often each call is made: enough to meet a buffer that grows now and then.
 const ROUNDS: usize = 1000;
@@ -29,9 +35,14 @@ fn allocates_nothing(what: &str, mut call: impl FnMut()) {
     assert_eq!(info.count_total, 0, "{what} allocates");
 }
 
-fn telemetry() -> SelfTelemetry {
+fn telemetry_at(level: Level) -> SelfTelemetry {
     let build = BuildInfo::new("tracecore-tests", "1.2.3", "");
-    SelfTelemetry::new(build, Resource::detect(&build)).expect("its families are constants")
+    let telemetry = SelfTelemetry::builder(build, Resource::detect(&build)).level(level).build();
+    telemetry.expect("its families are constants")
+}
+
+fn telemetry() -> SelfTelemetry {
+    telemetry_at(Level::Normal)
 }
 
 #[test]
@@ -42,7 +53,11 @@ fn the_counter_counts() {
 
 #[test]
 fn zero_alloc_hot_path() {
-    let telemetry = telemetry();
+    Level::ALL.into_iter().for_each(hot_path_at);
+}
+
+fn hot_path_at(level: Level) {
+    let telemetry = telemetry_at(level);
     let receiver = telemetry.receiver("clock", &[ErrorKind::Read]);
     let processor = telemetry.processor("filter", &[]);
     let exporter = telemetry.exporter("stdout", &[ErrorKind::Io]);
@@ -62,6 +77,42 @@ fn zero_alloc_hot_path() {
     allocates_nothing("counting a drop", || exporter.dropped(DropReason::QueueFull, 1));
     allocates_nothing("counting what comes in", || pipeline.received(1, 100));
     allocates_nothing("counting what goes out", || pipeline.delivered(1, 100));
+    allocates_nothing("timing an export", || exporter.observe_export(took));
+    allocates_nothing("counting a retry", || exporter.retried());
+    let (component, service) = (telemetry.component("clock", Role::Receiver), telemetry.service());
+    allocates_nothing("counting a start", || component.started(took));
+    allocates_nothing("counting a stop", || component.stopped(StopReason::Crashed));
+    allocates_nothing("counting a failed check", || component.health_check_failed());
+    allocates_nothing("counting a task in", || component.task_started());
+    allocates_nothing("counting a task out", || component.task_ended());
+    allocates_nothing("recording a poll", || component.polled(took));
+    allocates_nothing("saying the first emission", || receiver.first_emission(took));
+    allocates_nothing("counting missed events", || service.events_lagged(1));
+    let (ingest, breaker) = (telemetry.ingest("clock"), telemetry.breaker("stdout"));
+    allocates_nothing("counting an answer", || ingest.answered(StatusClass::of(200), took));
+    allocates_nothing("counting a connection in", || ingest.connection_opened());
+    allocates_nothing("counting a connection out", || ingest.connection_closed());
+    allocates_nothing("moving a breaker", || breaker.changed(BreakerState::Open));
+}
+
+#[test]
+fn a_span_without_traces_allocates_nothing() {
+    let telemetry = telemetry();
+    let component: ComponentId = "otlp/gateway".parse().expect("it is an id");
+    let mut headers = HeaderMap::new();
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    headers.insert("traceparent", parent.parse().expect("it is a header's value"));
+    allocates_nothing("a span, without traces", || {
+        let parent = SpanContext::from_traceparent(&headers);
+        let (component, method) = (&component, &Method::POST);
+        let operation = Operation::Request { component, method, route: Some("/v1/traces") };
+        let mut request = telemetry.traces().span(operation, parent);
+        request.set_status_class(StatusClass::Success);
+        let mut export = telemetry.traces().span(Operation::Export { component }, request.context());
+        export.set_items(1);
+        export.end(Err(ErrorKind::Connect));
+    });
+    allocates_nothing("starting what is not there", || telemetry.start());
 }
 
 #[test]

@@ -141,6 +141,10 @@ fn settings_that_cannot_hold_name_their_key() {
         ("retry_on_failure: {multiplier: 0.5}", "exporters.test_sink.retry_on_failure.multiplier"),
         ("retry_on_failure: {randomization_factor: 2}", "exporters.test_sink.retry_on_failure.randomization_factor"),
         ("retry_on_failure: {initial_interval: 1h}", "exporters.test_sink.retry_on_failure.initial_interval"),
+        ("circuit_breaker: {failure_threshold: 0}", "exporters.test_sink.circuit_breaker.failure_threshold"),
+        ("circuit_breaker: {open_duration: 0s}", "exporters.test_sink.circuit_breaker.open_duration"),
+        ("circuit_breaker: {half_open_calls: -1}", "exporters.test_sink.circuit_breaker.half_open_calls"),
+        ("circuit_breaker: {threshold: 3}", "exporters.test_sink.circuit_breaker.threshold"),
         ("sending_queue: {queue_size: 0}", "exporters.test_sink.sending_queue.queue_size"),
         ("sending_queue: {depth: 1}", "exporters.test_sink.sending_queue.depth"),
     ] {

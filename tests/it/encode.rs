@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tracecore::metrics::MetricSet as _;
 use tracecore::metrics::Name;
 use tracecore::signal::view::{DataRef, MetricRef, Number, View};
-use tracecore::signal::{Batch, Decoded};
+use tracecore::signal::{Batch, Decoded, TextFormat};
 use tracecore::testing::{Points, RecordingExporter as Sink, TestService as Rig, pipeline, points};
 use tracecore_tests::{Data, Device, Direction, Lane, Meter, Phase};
 
@@ -143,6 +143,71 @@ async fn a_value_on_a_bound_is_counted_below_it() {
     assert_eq!(point.bucket_counts().collect::<Vec<_>>(), [2, 2, 1, 2]);
     assert_eq!(point.explicit_bounds().collect::<Vec<_>>(), [0.1, 1.0, 10.0]);
     assert_eq!((point.count, point.sum, point.start_time_unix_nano), (7, Some(f64::INFINITY), START));
+    bench.rig.stop().await;
+}
+
+/// A series of a summary: labels, start, count, sum and quantiles.
+type Summarised = (String, u64, u64, f64, Vec<(f64, f64)>);
+
+fn summaries(batch: &Batch, name: &str) -> Vec<Summarised> {
+    let Some(DataRef::Summary { data_points }) = metric(batch, name).data else { panic!("a summary") };
+    let series = data_points.map(|point| {
+        let labels: Vec<_> = point.attributes().map(|kv| format!("{}={}", kv.key, kv.value)).collect();
+        let quantiles = point.quantile_values().map(|at| (at.quantile, at.value)).collect();
+        (labels.join(" "), point.start_time_unix_nano, point.count, point.sum, quantiles)
+    });
+    series.collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_summary_has_quantiles_since_the_last_collection_and_totals_since_the_start() {
+    let bench = Bench::new().await;
+    let none: &[(f64, f64)] = &[];
+    let first = bench.measure(|data| [3.0, 1.0, 2.0].into_iter().for_each(|size| data.size.observe(size, ()))).await;
+    let [(labels, start, count, sum, quantiles)] = &summaries(&first, "test.size")[..] else { panic!("one series") };
+    assert_eq!((labels.as_str(), *start, *count, *sum), ("", START, 3, 6.0));
+    let [least, (half, median), most] = quantiles[..] else { panic!("those of the attribute: {quantiles:?}") };
+    assert_eq!((least, most), ((0.0, 1.0), (1.0, 3.0)), "these are exact");
+    assert!(half == 0.5 && (1.98..=2.02).contains(&median), "{median}");
+    assert_eq!(metric(&first, "test.size").unit, "By");
+    assert!(first.is_canonical() && !first.has_unknown_fields());
+
+    let second = bench.measure(|data| data.size.observe(8.0, ())).await;
+    let of_the_window = vec![(0.0, 8.0), (0.5, 8.0), (1.0, 8.0)];
+    assert_eq!(summaries(&second, "test.size"), [(String::new(), START, 4, 14.0, of_the_window)]);
+    let text = second.to_text(TextFormat::Lines).expect("lines always can");
+    assert!(text.contains(" test.size count=4 sum=14 q0=8 q0.5=8 q1=8 By\n"), "{text}");
+    let third = bench.measure(|_| {}).await;
+    assert_eq!(summaries(&third, "test.size"), [(String::new(), START, 4, 14.0, none.to_vec())]);
+    bench.rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_series_of_a_summary_are_capped_removed_and_swept_as_others() {
+    let bench = Bench::new().await;
+    let batch = bench
+        .measure(|data| {
+            for name in ["a", "b", "c", "past the cap"] {
+                data.latency.observe(0.5, device(name));
+            }
+            data.latency.remove(&device("b"));
+            data.latency.observe(0.25, device("d"));
+        })
+        .await;
+    let quantiles = |value| [0.5, 0.9, 0.95, 0.99].map(|quantile| (quantile, value)).to_vec();
+    let expected = [("a", 0.5), ("d", 0.25), ("c", 0.5)]
+        .map(|(name, value)| (format!("test.device={name}"), START, 1, value, quantiles(value)));
+    assert_eq!(summaries(&batch, "test.latency"), expected);
+    assert_eq!(bench.cardinality_errors(), 1.0);
+    let batch = bench
+        .measure(|data| {
+            data.sweep();
+            data.latency.observe(0.5, device("c"));
+            data.sweep();
+        })
+        .await;
+    let left: Vec<_> = summaries(&batch, "test.latency").into_iter().map(|(labels, ..)| labels).collect();
+    assert_eq!(left, ["test.device=c"]);
     bench.rig.stop().await;
 }
 

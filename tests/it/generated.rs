@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+use tracecore::queue::DeliverySettings;
 use tracecore::registry::Registry;
 
 /// The schemas that are committed, by file name.
@@ -24,15 +25,16 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../schemas")
 }
 
-/// A schema per component of `components`, by file name. Fixtures of the tests have none.
+/// A schema per component of `components`, by file name, and one of what the runtime adds to every exporter. Fixtures of
+/// the tests have none.
 fn generated() -> BTreeMap<String, String> {
     let registry = Registry::linked().expect("components are linked");
     let ours = registry.iter().filter(|entry| entry.location.starts_with("components/"));
-    ours.map(|entry| {
-        let schema = serde_json::to_string_pretty(&entry.settings_schema()).expect("a schema is JSON");
-        (format!("{}.{}.json", entry.role, entry.name), schema + "\n")
-    })
-    .collect()
+    let components = ours.map(|entry| (format!("{}.{}.json", entry.role, entry.name), entry.settings_schema()));
+    let schemas = components.chain([("exporter.json".to_owned(), DeliverySettings::schema())]);
+    schemas
+        .map(|(name, schema)| (name, serde_json::to_string_pretty(&schema).expect("a schema is JSON") + "\n"))
+        .collect()
 }
 
 #[test]

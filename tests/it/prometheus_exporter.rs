@@ -6,13 +6,11 @@ use std::net::{SocketAddr, TcpListener};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tracecore::config::{self, Config, Source};
 use tracecore::error::Report;
-use tracecore::events::{Filter, Subscription};
-use tracecore::registry::Registry;
-use tracecore::runtime::{Running, Service};
-use tracecore::telemetry::{BuildInfo, Resource};
-use tracecore::testing::event;
+use tracecore::metrics::Name;
+use tracecore::runtime::Running;
+use tracecore::testing::{build, event};
+use tracecore_tests::{Device, Meter};
 
 /// The clock, shown on `endpoint` by an exporter with further settings, a line each.
 fn yaml(endpoint: SocketAddr, settings: &str) -> String {
@@ -34,17 +32,6 @@ service:
     )
 }
 
-fn build(yaml: String) -> (Service, Subscription) {
-    let loaded = config::load(&[Source::Yaml(yaml)], &[], &|_| None).expect("valid YAML");
-    let build = BuildInfo::new("tracecore", "1.2.3", "");
-    let resource = Resource::detect(&build).with("host.name", "node-7").with("service.instance.id", "one");
-    let builder = Service::builder().build_info(build).resource(resource);
-    let config = Config::from_tree(loaded.root).expect("a coherent configuration");
-    let service = builder.build(config, &Registry::linked().unwrap()).unwrap();
-    let heard = service.events().subscribe(Filter::all());
-    (service, heard)
-}
-
 /// A port that is free now: the exporter says which one it took only in its log.
 fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
@@ -52,7 +39,7 @@ fn free_port() -> SocketAddr {
 
 /// A service that has delivered a batch.
 async fn delivering(yaml: String) -> Running {
-    let (service, mut events) = build(yaml);
+    let (service, mut events) = build(&yaml);
     let running = service.start().await.unwrap();
     events.wait_for(&event!("export.succeeded")).await.unwrap();
     running
@@ -77,10 +64,11 @@ async fn a_scraper_gets_what_the_pipeline_carries() {
     let (head, body) = ask(address, "GET", "/metrics", "*/*").await;
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
     assert!(head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{head}");
-    let target = r#"target_info{host_name="node-7",instance="one",job="tracecore",service_version="1.2.3"} 1"#;
+    let target = r#"target_info{host_name="node-7",instance="one",job="tracecore-tests",service_version="1.2.3"} 1"#;
     assert!(body.contains(target), "{body}");
     let ticks = body.lines().find(|line| line.starts_with("test_clock_ticks_total{")).expect("the ticks");
-    let labels = r#"{instance="one",job="tracecore",otel_scope_name="clock",otel_scope_version="1.2.3",rack="r1"}"#;
+    let labels =
+        r#"{instance="one",job="tracecore-tests",otel_scope_name="clock",otel_scope_version="1.2.3",rack="r1"}"#;
     assert!(ticks.contains(labels), "{ticks}");
 
     let (head, body) = ask(address, "GET", "/metrics", "application/openmetrics-text").await;
@@ -97,6 +85,52 @@ async fn a_scraper_gets_what_the_pipeline_carries() {
 }
 
 #[tokio::test]
+async fn a_declared_summary_is_shown_with_its_quantiles_and_totals() {
+    let (address, meter) = (free_port(), Meter::new());
+    let clock = yaml(address, "without_scope_info: true\nsending_queue: { wait_for_result: true }");
+    let yaml = clock.replace("interval: 10ms", &format!("key: {meter}")).replace("clock", "test_meter");
+    let running = build(&yaml).0.start().await.unwrap();
+    let measured = meter.measure(|data, _| {
+        data.latency.observe(0.25, Device(Name::new("gpu0")));
+        data.latency.observe(0.25, Device(Name::new("gpu0")));
+        data.size.observe(1024.0, ());
+    });
+    assert!(measured.await.is_accepted());
+
+    let lines = |body: &str, name: &str| {
+        body.lines().filter(|line| line.contains(name)).map(|line| format!("{line}\n")).collect::<String>()
+    };
+    let (_, body) = ask(address, "GET", "/metrics", "*/*").await;
+    let expected = r#"# HELP test_latency_seconds How long an answer took.
+# TYPE test_latency_seconds summary
+test_latency_seconds{instance="one",job="tracecore-tests",test_device="gpu0",quantile="0.5"} 0.25
+test_latency_seconds{instance="one",job="tracecore-tests",test_device="gpu0",quantile="0.9"} 0.25
+test_latency_seconds{instance="one",job="tracecore-tests",test_device="gpu0",quantile="0.95"} 0.25
+test_latency_seconds{instance="one",job="tracecore-tests",test_device="gpu0",quantile="0.99"} 0.25
+test_latency_seconds_sum{instance="one",job="tracecore-tests",test_device="gpu0"} 0.5
+test_latency_seconds_count{instance="one",job="tracecore-tests",test_device="gpu0"} 2
+"#;
+    assert_eq!(lines(&body, "test_latency"), expected, "{body}");
+    let (_, body) = ask(address, "GET", "/metrics", "application/openmetrics-text").await;
+    let expected = r#"# HELP test_size_bytes How large an answer was.
+# TYPE test_size_bytes summary
+# UNIT test_size_bytes bytes
+test_size_bytes{instance="one",job="tracecore-tests",quantile="0.0"} 1024
+test_size_bytes{instance="one",job="tracecore-tests",quantile="0.5"} 1024
+test_size_bytes{instance="one",job="tracecore-tests",quantile="1.0"} 1024
+test_size_bytes_sum{instance="one",job="tracecore-tests"} 1024
+test_size_bytes_count{instance="one",job="tracecore-tests"} 1
+"#;
+    assert_eq!(lines(&body, "test_size"), expected, "{body}");
+
+    assert!(meter.measure(|_, _| {}).await.is_accepted());
+    let (_, body) = ask(address, "GET", "/metrics", "*/*").await;
+    assert!(!body.contains("quantile="), "nothing was observed since: {body}");
+    assert!(body.contains("test_size_bytes_count{"), "{body}");
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn without_suffixes_there_is_only_text() {
     let address = free_port();
     let running = delivering(yaml(address, "add_metric_suffixes: false")).await;
@@ -109,7 +143,7 @@ async fn without_suffixes_there_is_only_text() {
 #[tokio::test]
 async fn a_taken_port_is_an_error_of_the_start_that_names_the_setting() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (service, _) = build(yaml(taken.local_addr().unwrap(), ""));
+    let (service, _) = build(&yaml(taken.local_addr().unwrap(), ""));
     let error = service.start().await.err().expect("it does not start");
     let text = Report(&error).to_string();
     assert!(text.contains("(exporters.prometheus.endpoint)") && text.contains("address already in use"), "{text}");

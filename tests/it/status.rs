@@ -380,6 +380,8 @@ async fn states_sum() {
     assert_eq!(counts(address).await, [2, 2, 2, 0, 0], "one is exporting, one has just emitted");
     tokio::time::advance(Duration::from_secs(15)).await;
     assert_eq!(counts(address).await, [2, 2, 1, 1, 0], "one is still exporting");
+    let scraped = ["busy", "idle", "draining"].map(|state| rig.sample("tracecore_components", &[("state", state)]));
+    assert_eq!((scraped, rig.sample("tracecore_components_active", &[])), ([1.0, 1.0, 0.0], 2.0), "as on the page");
 
     let mut stopped = rig.running.events().subscribe(event!("service.stopped", component = "test_source"));
     rig.wait_for(event!("export.started")).await;

@@ -67,6 +67,20 @@ fn telemetry() -> SelfTelemetry {
 }
 
 #[test]
+fn a_delta_is_what_came_since_the_snapshot() {
+    let (telemetry, emissions) = (telemetry(), "tracecore_receiver_emissions_total");
+    let clock = telemetry.receiver("clock", &[]);
+    clock.emitted(2);
+    let before = TelemetrySnapshot::take(&telemetry);
+    clock.emitted(1);
+    telemetry.receiver("late", &[]).emitted(3);
+    let deltas = ["clock", "late"].map(|id| before.delta(emissions, &[("component_id", id)]));
+    assert_eq!(deltas, [1.0, 3.0], "what was not there was zero");
+    assert_eq!(before.delta(emissions, &[]), 4.0, "over all of them");
+    assert_eq!(before.scrape(emissions, &[]), [2.0], "it stays as it was");
+}
+
+#[test]
 #[should_panic(expected = "its series are:\n  tracecore_receiver_emissions_total{component_id=\"clock\"")]
 fn a_sample_of_a_series_that_is_not_there_lists_those_of_its_family() {
     let telemetry = telemetry();

@@ -64,6 +64,15 @@ pub struct Data {
     #[name("test.duration")]
     #[buckets(0.1, 1.0, 10.0)]
     pub duration: Histogram<Phase>,
+    /// How long an answer took.
+    #[unit("s")]
+    #[name("test.latency")]
+    pub latency: Summary<Device>,
+    /// How large an answer was.
+    #[unit("By")]
+    #[name("test.size")]
+    #[quantiles(0.0, 0.5, 1.0)]
+    pub size: Summary,
 }
 
 /// Its own health.

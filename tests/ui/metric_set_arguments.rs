@@ -30,9 +30,14 @@ struct Data {
     #[unit("s")]
     #[buckets()]
     delay: Histogram,
+    /// No quantiles.
+    #[unit("s")]
+    #[quantiles]
+    latency: Summary,
     /// A set that would be a metric.
     #[metrics(all)]
     #[unit("s")]
+    #[quantiles(0.5)]
     inner: Inner,
 }
 

@@ -1,3 +1,4 @@
+use tracecore::metrics::health;
 use tracecore::prelude::*;
 
 /// What is measured.
@@ -21,6 +22,49 @@ struct Data {
     #[unit("s")]
     #[buckets(0.1, f64::INFINITY)]
     infinite: Histogram,
+    /// A counter with quantiles.
+    #[unit("s")]
+    #[quantiles(0.5, 0.99)]
+    sum: Counter,
+    /// Quantiles that fall.
+    #[unit("s")]
+    #[quantiles(0.5, 0.99, 0.9)]
+    mixed: Summary,
+    /// Percent.
+    #[unit("s")]
+    #[quantiles(50.0, 99.0)]
+    percent: Summary,
+    /// A quantile below all.
+    #[unit("s")]
+    #[quantiles(-0.5, 0.5)]
+    below: Summary,
+    /// No number.
+    #[unit("s")]
+    #[quantiles(f64::NAN)]
+    nan: Summary,
+    /// A summary with bounds.
+    #[unit("s")]
+    #[buckets(0.5, 0.99)]
+    bounded: Summary,
+}
+
+/// Its own health.
+#[derive(MetricSet)]
+struct Health {
+    /// How long a call took.
+    #[unit("s")]
+    calls: health::Summary,
+    /// How long a call took, by device.
+    #[unit("s")]
+    #[quantiles(0.5)]
+    devices: health::Summary<Mode>,
+}
+
+/// How it works.
+#[derive(Clone, Copy, Debug, Label)]
+enum Mode {
+    Normal,
+    Safe,
 }
 
 /// A device.

@@ -9,6 +9,10 @@ struct Data {
     #[unit("s")]
     #[buckets(0.001, 0.01, 0.1, 1.0)]
     duration: Histogram<Direction>,
+    /// Size of an answer.
+    #[unit("By")]
+    #[quantiles(0.5, 0.99)]
+    answer: Summary<Direction>,
     /// What waits.
     #[unit("{request}")]
     r#type: UpDownCounter<Device>,

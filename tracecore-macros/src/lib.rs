@@ -60,9 +60,9 @@ pub fn config(args: TokenStream, item: TokenStream) -> TokenStream {
 /// Makes a set of metrics of a struct of instruments.
 ///
 /// Every field has a doc comment (the help text) and a `#[unit("…")]` in UCUM; a histogram also has
-/// `#[buckets(0.1, 1.0)]`. `#[name("system.disk.io")]` is the full name of a metric; without it, it is the field's after that of
+/// `#[buckets(0.1, 1.0)]`, and a summary may have `#[quantiles(0.5, 0.99)]` in place of 0.5, 0.9, 0.95 and 0.99. `#[name("system.disk.io")]` is the full name of a metric; without it, it is the field's after that of
 /// the component. `#[metrics]` marks a field that is a set itself.
-#[proc_macro_derive(MetricSet, attributes(unit, name, buckets, metrics))]
+#[proc_macro_derive(MetricSet, attributes(unit, name, buckets, quantiles, metrics))]
 pub fn derive_metric_set(item: TokenStream) -> TokenStream {
     metric_set::expand(item.into()).into()
 }

@@ -26,6 +26,7 @@ struct Metric {
     unit: String,
     help: String,
     buckets: Option<Vec<Expr>>,
+    quantiles: Option<Vec<Expr>>,
 }
 
 pub(crate) fn expand(item: TokenStream) -> TokenStream {
@@ -68,7 +69,7 @@ fn members<'a>(input: &'a DeriveInput, errors: &mut Errors) -> Vec<Member<'a>> {
             return Vec::new();
         }
     };
-    misplaced(&input.attrs, &["unit", "name", "buckets", "metrics"], "it goes on a field", errors);
+    misplaced(&input.attrs, &["unit", "name", "buckets", "quantiles", "metrics"], "it goes on a field", errors);
     fields.iter().filter_map(|field| Some(member(field.ident.as_ref()?, field, errors))).collect()
 }
 
@@ -77,7 +78,7 @@ fn member<'a>(ident: &'a Ident, field: &'a syn::Field, errors: &mut Errors) -> M
         Some(mark) => {
             bare(mark, errors);
             let why = "a set inside a set describes its own metrics";
-            misplaced(&field.attrs, &["unit", "name", "buckets"], why, errors);
+            misplaced(&field.attrs, &["unit", "name", "buckets", "quantiles"], why, errors);
             None
         }
         None => Some(metric(ident, field, errors)),
@@ -106,8 +107,10 @@ fn metric(ident: &Ident, field: &syn::Field, errors: &mut Errors) -> Metric {
         .map(|name| checked_name(name, errors));
     let buckets =
         helper(&field.attrs, "buckets", errors).map(|attr| arguments(attr, "buckets(0.01, 0.1, 1.0)", errors));
+    let quantiles =
+        helper(&field.attrs, "quantiles", errors).map(|attr| arguments(attr, "quantiles(0.5, 0.99)", errors));
     let description = format_ident!("METRIC_{}", field_name.to_ascii_uppercase());
-    Metric { description, name, unit: unit.unwrap_or_default(), help, buckets }
+    Metric { description, name, unit: unit.unwrap_or_default(), help, buckets, quantiles }
 }
 
 fn checked_unit(unit: &LitStr, errors: &mut Errors) -> String {
@@ -209,13 +212,17 @@ fn description_of(member: &Member<'_>) -> Option<TokenStream> {
 
 /// The static that describes one metric, and what must hold of it, on the field's type.
 fn description(member: &Member<'_>, metric: &Metric) -> TokenStream {
-    let Metric { description, name, unit, help, buckets } = metric;
+    let Metric { description, name, unit, help, buckets, quantiles } = metric;
     let (field, instrument, place) = (plain(member.field), qualified(member), member.ty.span());
     let name = match name {
         Some(name) => quote!(__rt::MetricName::Full(#name)),
         None => quote!(__rt::MetricName::Field(#field)),
     };
     let bounds = buckets.iter().flatten();
+    let shown = match quantiles {
+        Some(quantiles) => quote!(&[#(#quantiles),*]),
+        None => quote!(#instrument::KIND.default_quantiles()),
+    };
     let too_many = format!("metric `{field}` can have more than 256 series: lower a `#[max(…)]` or drop a label");
     let within_budget = assertion(place, &quote!(#instrument::SERIES <= __rt::MAX_SERIES), &too_many);
     let is_histogram = quote!(::core::matches!(#description.kind, __rt::Kind::Histogram));
@@ -233,6 +240,18 @@ fn description(member: &Member<'_>, metric: &Metric) -> TokenStream {
             quote!(#is_one #rise)
         }
     };
+    let none_here =
+        format!("`{field}` is of the component's own health, which has no `Summary`: use `health::Histogram`");
+    let fits_its_end = assertion(place, &quote!(#instrument::FITS_ITS_END), &none_here);
+    let quantiles_fit = quantiles.as_deref().map(|quantiles| {
+        let not_one = format!("`{field}` has `#[quantiles(…)]` and is not a `Summary`");
+        let is_summary = quote!(::core::matches!(#description.kind, __rt::Kind::Summary));
+        let is_one = assertion(place, &is_summary, &not_one);
+        let unsorted = format!("the quantiles of `{field}` must rise and lie from 0 to 1");
+        let at = quantiles.first().map_or(place, Spanned::span);
+        let rise = assertion(at, &quote!(__rt::quantiles_rise(#description.quantiles)), &unsorted);
+        quote!(#is_one #rise)
+    });
     quote! {
         static #description: __rt::Metric = __rt::Metric {
             name: #name,
@@ -241,9 +260,12 @@ fn description(member: &Member<'_>, metric: &Metric) -> TokenStream {
             kind: #instrument::KIND,
             keys: #instrument::KEYS,
             buckets: &[#(#bounds),*],
+            quantiles: #shown,
         };
         #within_budget
         #has_its_buckets
+        #fits_its_end
+        #quantiles_fit
     }
 }
 

@@ -11,7 +11,7 @@ use crate::registry::{Entry, Registry, Specify};
 use crate::runtime::{ExporterSpec, Failure, OnStartError, ProcessorSpec, ReceiverSpec};
 
 /// The keys of an exporter's settings that the runtime reads itself.
-const DELIVERY_KEYS: [&str; 3] = ["sending_queue", "retry_on_failure", "timeout"];
+const DELIVERY_KEYS: [&str; 4] = ["sending_queue", "retry_on_failure", "circuit_breaker", "timeout"];
 /// The key of every component's settings that the runtime reads itself.
 const ON_START_ERROR: &str = "on_start_error";
 

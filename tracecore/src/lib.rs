@@ -51,6 +51,10 @@ pub mod net;
 pub mod queue;
 pub mod registry;
 pub mod runtime;
+#[cfg(any(test, feature = "testing"))]
+pub mod seam;
+#[cfg(not(any(test, feature = "testing")))]
+mod seam;
 pub mod signal;
 pub mod status;
 pub mod surface;
@@ -68,7 +72,7 @@ pub mod prelude {
     pub use crate::cx::{Blocked, Cx};
     pub use crate::emit::{Emitter, Refusal, Verdict};
     pub use crate::error::{Classify, Never, WriteError};
-    pub use crate::metrics::data::{Counter, Gauge, Histogram, UpDownCounter};
+    pub use crate::metrics::data::{Counter, Gauge, Histogram, Summary, UpDownCounter};
     pub use crate::metrics::{Label, MetricSet, Name};
     pub use crate::signal::{Batch, Signal, TextFormat};
     pub use crate::status::ComponentStatus;
@@ -84,7 +88,7 @@ pub mod __private {
     pub use crate::metrics::health::NoTelemetry;
     pub use crate::metrics::{
         Closed, ClosedLabel, End, Instrument, Kind, Label, MAX_SERIES, Metric, MetricName, MetricSet, Name, Named,
-        NamedLabel, buckets_rise,
+        NamedLabel, buckets_rise, quantiles_rise,
     };
     pub use crate::registry::{COMPONENTS, Entry};
     pub use crate::signal::Signal;

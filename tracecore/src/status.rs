@@ -101,35 +101,6 @@ impl fmt::Display for State {
     }
 }
 
-/// Why a component stopped: the `reason` of `component.stopped_total`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum StopReason {
-    /// It was asked to, and did.
-    Graceful,
-    /// It panicked, failed, ended unasked, or had to be cut off.
-    Crashed,
-    /// It had nothing to do for as long as it may have nothing to do.
-    IdleTimeout,
-    /// The configuration no longer has it.
-    ConfigRemoved,
-}
-
-impl StopReason {
-    /// Every reason.
-    pub const ALL: [StopReason; 4] =
-        [StopReason::Graceful, StopReason::Crashed, StopReason::IdleTimeout, StopReason::ConfigRemoved];
-
-    /// The word for it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            StopReason::Graceful => "graceful",
-            StopReason::Crashed => "crashed",
-            StopReason::IdleTimeout => "idle_timeout",
-            StopReason::ConfigRemoved => "config_removed",
-        }
-    }
-}
-
 /// What a component says of itself; `E` is its error.
 #[derive(Debug)]
 pub enum ComponentStatus<'a, E> {

@@ -4,8 +4,9 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tracecore::component::Role;
 use tracecore::exposition::{Format, encode, from_prometheus};
-use tracecore::telemetry::{BuildInfo, QueueDepth, Resource, SelfTelemetry, WindowedRate};
+use tracecore::telemetry::{BuildInfo, Level, QueueDepth, Resource, SelfTelemetry, WindowedRate};
 use tracecore::time::{Duration, Instant};
 
 use crate::harness::{Benchmark, Calls};
@@ -20,7 +21,10 @@ const SCRAPE_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) fn benchmarks() -> Vec<Benchmark> {
     let mut benchmarks = vec![
         Benchmark::new("reference/atomic_add", atomic_add),
-        Benchmark::new("telemetry/count", count),
+        Benchmark::new("telemetry/count", || count(Level::Normal)),
+        Benchmark::new("telemetry/count_not_shown", || count(Level::None)),
+        Benchmark::new("telemetry/poll", || poll(Level::Detailed)),
+        Benchmark::new("telemetry/poll_not_shown", || poll(Level::Normal)),
         Benchmark::new("telemetry/windowed_rate", windowed_rate),
     ];
     let exporters = [1, 10, 100]
@@ -34,10 +38,10 @@ pub(crate) fn benchmarks() -> Vec<Benchmark> {
     benchmarks
 }
 
-fn self_telemetry() -> SelfTelemetry {
+fn self_telemetry(level: Level) -> SelfTelemetry {
     let build = BuildInfo::new("tracecore", "0.0.0", "");
     let resource = Resource::detect(&build);
-    SelfTelemetry::new(build, resource).expect("the families are right")
+    SelfTelemetry::builder(build, resource).level(level).build().expect("the families are right")
 }
 
 /// What the hot path would do if it had no instruments.
@@ -51,11 +55,21 @@ fn atomic_add() -> Calls {
 }
 
 /// What each accepted emission does.
-fn count() -> Calls {
-    let receiver = self_telemetry().receiver("clock", &[]);
+fn count(level: Level) -> Calls {
+    let receiver = self_telemetry(level).receiver("clock", &[]);
     Box::new(move |calls| {
         for _ in 0..calls {
             black_box(&receiver).emitted(1);
+        }
+    })
+}
+
+/// What each poll of a task does, but for reading the clock.
+fn poll(level: Level) -> Calls {
+    let component = self_telemetry(level).component("clock", Role::Receiver);
+    Box::new(move |calls| {
+        for _ in 0..calls {
+            black_box(&component).polled(black_box(Duration::from_micros(3)));
         }
     })
 }
@@ -85,7 +99,7 @@ fn slo(exporters: u64) -> Calls {
             black_box((500, 1000))
         }
     }
-    let telemetry = self_telemetry();
+    let telemetry = self_telemetry(Level::Normal);
     let mut queues = Vec::new();
     for exporter in 0..exporters {
         let id = format!("otlp/{exporter}");
@@ -112,7 +126,7 @@ fn slo(exporters: u64) -> Calls {
 
 /// What `/metrics` does: gather, and write as text.
 fn scrape(series: usize) -> Calls {
-    let telemetry = self_telemetry();
+    let telemetry = self_telemetry(Level::Normal);
     let count = || telemetry.gather().iter().map(|family| family.get_metric().len()).sum::<usize>();
     let mut receivers = 0;
     while count() < series {

@@ -232,7 +232,7 @@ impl Errors {
                 "telemetry" => self.add(
                     "service.telemetry",
                     &key.origin,
-                    "is not supported: use the telemetry section at the top level (enabled, listen, paths); the log level \
+                    "is not supported: use the telemetry section at the top level (enabled, listen, level, paths); the log level \
                      is set by RUST_LOG",
                 ),
                 "extensions" => self.add(

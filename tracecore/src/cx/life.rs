@@ -18,7 +18,8 @@ use crate::error::ErrorKind;
 use crate::events::{Draft, Events, Group, ServiceEvent};
 use crate::net::Bound;
 use crate::runtime::Failure;
-use crate::status::{Changed, LastError, State, StatusCell, StopReason};
+use crate::status::{Changed, LastError, State, StatusCell};
+use crate::telemetry::StopReason;
 use crate::telemetry::{ExporterTelemetry, ProcessorTelemetry, ReceiverTelemetry, SelfTelemetry};
 use crate::time::{Clock, Instant};
 

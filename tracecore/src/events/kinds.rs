@@ -4,8 +4,9 @@ use std::fmt;
 
 use crate::component::Role;
 use crate::error::ErrorKind;
-use crate::queue::BreakerState;
-use crate::status::{State, StopReason};
+use crate::status::State;
+use crate::telemetry::BreakerState;
+use crate::telemetry::StopReason;
 
 /// The value of a field, as filters, logs and exports see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

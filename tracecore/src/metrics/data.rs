@@ -7,6 +7,7 @@
 use std::time::SystemTime;
 
 use super::encode::Encoder;
+pub use super::summary::Summary;
 use super::{End, Instrument, Kind, Label, Metric, MetricSet, Slots};
 use crate::time::unix_nanos;
 
@@ -17,6 +18,7 @@ pub enum Data {}
 impl End for Data {
     type Maker = Maker;
     type Visitor = Encoder;
+    const HAS_SUMMARIES: bool = true;
 }
 
 /// What instruments are made from: where their totals begin.
@@ -92,12 +94,12 @@ struct Cell<C> {
 }
 
 impl<L: Label, C> Cells<L, C> {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Cells { slots: L::Slots::default(), cells: Vec::new(), refused: 0 }
     }
 
     /// Changes the cell of `label`, making it first if it is new.
-    fn change(&mut self, label: L, make: impl FnOnce() -> C, change: impl FnOnce(&mut C)) {
+    pub(super) fn change(&mut self, label: L, make: impl FnOnce() -> C, change: impl FnOnce(&mut C)) {
         let Some(slot) = self.slots.take(label) else {
             self.refused += 1;
             // Of several labels one may have taken a slot before another found none.
@@ -112,7 +114,7 @@ impl<L: Label, C> Cells<L, C> {
         change(&mut cell.content);
     }
 
-    fn remove(&mut self, label: &L) {
+    pub(super) fn remove(&mut self, label: &L) {
         if let Some(slot) = self.slots.find(label)
             && let Some(cell) = self.cells.get_mut(slot)
             && cell.take().is_some()
@@ -121,7 +123,7 @@ impl<L: Label, C> Cells<L, C> {
         }
     }
 
-    fn sweep(&mut self) {
+    pub(super) fn sweep(&mut self) {
         let mut vanished = false;
         for slot in &mut self.cells {
             if let Some(cell) = slot {
@@ -144,6 +146,11 @@ impl<L: Label, C> Cells<L, C> {
     /// The live cells with their slots.
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &C)> {
         self.cells.iter().enumerate().filter_map(|(slot, cell)| Some((slot, &cell.as_ref()?.content)))
+    }
+
+    /// What the live cells hold.
+    pub(super) fn contents_mut(&mut self) -> impl Iterator<Item = &mut C> {
+        self.cells.iter_mut().flatten().map(|cell| &mut cell.content)
     }
 
     pub(super) fn take_refused(&mut self) -> u64 {

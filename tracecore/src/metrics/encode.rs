@@ -3,6 +3,7 @@
 //! Field numbers are those of `opentelemetry/proto/metrics/v1/metrics.proto`. A metric without a value is left out.
 
 use super::data::{Cells, Distribution, Number, Total, Value};
+use super::summary::Observed;
 use super::{Kind, Label, Metric, Slots};
 use crate::signal::write::Writer;
 
@@ -108,6 +109,25 @@ impl Encoder {
         });
     }
 
+    pub(super) fn summary<L: Label>(&mut self, metric: &'static Metric, cells: &mut Cells<L, Observed>, start: u64) {
+        let time = self.time;
+        self.metric(metric, cells, 11, |w, attributes, observed| {
+            w.message(1, |point| {
+                point.fixed64(2, start);
+                point.fixed64(3, time);
+                point.fixed64(4, observed.count);
+                point.double(5, observed.sum);
+                for (quantile, value) in observed.quantiles(metric.quantiles) {
+                    point.message(6, |at| {
+                        at.double(1, quantile);
+                        at.double(2, value);
+                    });
+                }
+                attributes(point, 7);
+            });
+        });
+    }
+
     /// Writes one `Metric` whose data message has the field number `data`, a point per live cell.
     fn metric<L: Label, C>(
         &mut self,
@@ -136,7 +156,7 @@ impl Encoder {
                     point(w, &attributes, cell);
                 }
                 match metric.kind {
-                    Kind::Gauge => {}
+                    Kind::Gauge | Kind::Summary => {}
                     Kind::Histogram => w.varint(2, CUMULATIVE),
                     Kind::Counter | Kind::UpDownCounter => {
                         w.varint(2, CUMULATIVE);

@@ -11,7 +11,7 @@ use super::label::ClosedSet;
 use super::{End, Instrument, Kind, Metric, MetricSet};
 use crate::component::Role;
 use crate::config::ComponentId;
-use crate::telemetry::declared::{BoundCounter, BoundGauge, BoundHistogram, BoundUpDownCounter, Readings};
+use crate::telemetry::declared::{BoundCounter, BoundHistogram, BoundUpDownCounter, LateGauge, Readings};
 use crate::telemetry::{InitErrorReason, SelfTelemetry, TelemetryError};
 
 /// The end that shows its values on `/metrics`.
@@ -21,6 +21,7 @@ pub enum Health {}
 impl End for Health {
     type Maker = Maker;
     type Visitor = ();
+    const HAS_SUMMARIES: bool = false;
 }
 
 /// What instruments are made from: the component whose health they show.
@@ -126,7 +127,7 @@ instrument!(
 );
 instrument!(
     /// A value that stands for itself and cannot be summed.
-    Gauge, Kind::Gauge, BoundGauge,
+    Gauge, Kind::Gauge, LateGauge,
     |telemetry, name, metric, keys| telemetry.instruments().declared_gauge(name, metric, keys)
 );
 instrument!(
@@ -139,6 +140,25 @@ instrument!(
     Histogram, Kind::Histogram, BoundHistogram,
     |telemetry, name, metric, keys| telemetry.instruments().declared_histogram(name, metric, keys)
 );
+
+/// Stands here so that the derive can say that there is none, as the SDK has none: a field of this type does not compile.
+#[derive(Debug)]
+pub struct Summary<L: ClosedSet = ()>(PhantomData<fn(L)>);
+
+impl<L: ClosedSet> Instrument for Summary<L> {
+    type End = Health;
+    const KIND: Kind = Kind::Summary;
+    const SERIES: usize = L::CAPACITY;
+    const KEYS: &'static [&'static [&'static str]] = L::KEYS;
+
+    fn make(_: &'static Metric, _: &Maker) -> Self {
+        Summary(PhantomData)
+    }
+
+    fn visit(&mut self, _: &'static Metric, (): &mut ()) {}
+
+    fn sweep(&mut self) {}
+}
 
 impl<L: ClosedSet> Counter<L> {
     /// Adds to the total.

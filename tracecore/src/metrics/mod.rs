@@ -9,6 +9,7 @@ pub mod data;
 mod encode;
 pub mod health;
 mod label;
+mod summary;
 
 pub use encode::Encoder;
 pub use label::{Closed, ClosedLabel, ClosedSet, Label, MAX_SERIES, Name, Named, NamedLabel, Slots};
@@ -28,6 +29,8 @@ pub struct Metric {
     pub keys: &'static [&'static [&'static str]],
     /// The upper bounds of a histogram's buckets, rising and finite.
     pub buckets: &'static [f64],
+    /// The quantiles that a summary shows, rising and from 0 to 1.
+    pub quantiles: &'static [f64],
 }
 
 /// The name of a metric.
@@ -60,6 +63,18 @@ pub enum Kind {
     Gauge,
     /// A distribution.
     Histogram,
+    /// A distribution, as its quantiles.
+    Summary,
+}
+
+impl Kind {
+    /// The quantiles that a metric of this kind shows unless `#[quantiles(…)]` says otherwise.
+    pub const fn default_quantiles(self) -> &'static [f64] {
+        match self {
+            Kind::Summary => &summary::DEFAULT_QUANTILES,
+            Kind::Counter | Kind::UpDownCounter | Kind::Gauge | Kind::Histogram => &[],
+        }
+    }
 }
 
 /// One of the two ends that a set of metrics can serve.
@@ -68,12 +83,14 @@ pub trait End: 'static {
     type Maker;
     /// What walks over the instruments of a set.
     type Visitor;
+    /// Whether it can show quantiles.
+    const HAS_SUMMARIES: bool;
 }
 
 /// One instrument of a set: the type of a field.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an instrument",
-    label = "expected `Counter`, `UpDownCounter`, `Gauge` or `Histogram`",
+    label = "expected `Counter`, `UpDownCounter`, `Gauge`, `Histogram` or `Summary`",
     note = "a set inside a set is marked with `#[metrics]`"
 )]
 pub trait Instrument: Sized {
@@ -85,6 +102,8 @@ pub trait Instrument: Sized {
     const SERIES: usize;
     /// The attribute keys of each of its labels.
     const KEYS: &'static [&'static [&'static str]];
+    /// Whether its end can show what it measures. The derive asserts it at compile time.
+    const FITS_ITS_END: bool = <Self::End as End>::HAS_SUMMARIES || !matches!(Self::KIND, Kind::Summary);
 
     /// The instrument of this metric.
     fn make(metric: &'static Metric, maker: &<Self::End as End>::Maker) -> Self;
@@ -126,4 +145,12 @@ pub const fn buckets_rise(buckets: &[f64]) -> bool {
         index += 1;
     }
     true
+}
+
+/// Whether quantiles rise and lie from 0 to 1. The derive asserts it at compile time.
+pub const fn quantiles_rise(quantiles: &[f64]) -> bool {
+    match quantiles {
+        [] => true,
+        [first, ..] => buckets_rise(quantiles) && *first >= 0.0 && quantiles[quantiles.len() - 1] <= 1.0,
+    }
 }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::StatusCode;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -19,6 +20,7 @@ use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use super::handler::{Handler, HttpService};
+use super::request::Exchange;
 use super::{Closed, Limits, Observer};
 use crate::time::Instant;
 
@@ -41,7 +43,7 @@ where
     Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: HttpService,
 {
-    let progress = Progress::new();
+    let progress = Progress::new(Arc::clone(&observer));
     let io = TokioIo::new(Watched { io, progress: progress.clone() });
     let handler = Handler { service, limits, observer, progress: progress.clone() };
     let mut http = http1::Builder::new();
@@ -60,6 +62,7 @@ where
             connection.as_mut().graceful_shutdown();
         }
         if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+            progress.settle(&result);
             return Poll::Ready(how_it_ended(&result, &progress));
         }
         let (deadline, closed) = progress.deadline(&limits);
@@ -80,6 +83,17 @@ fn how_it_ended(result: &hyper::Result<()>, progress: &Progress) -> Closed {
     }
 }
 
+/// What a request that hyper cannot read is answered with, by hyper. It answers nothing to who wants HTTP/2.
+fn refused_with(error: &hyper::Error) -> Option<StatusCode> {
+    if !error.is_parse() || error.is_parse_version_h2() {
+        None
+    } else if error.is_parse_too_large() {
+        Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+    } else {
+        Some(StatusCode::BAD_REQUEST)
+    }
+}
+
 /// What a connection is doing and since when. Shared by the parts of one connection, which are polled one at a time:
 /// the lock is never contended.
 #[derive(Clone)]
@@ -92,6 +106,11 @@ struct State {
     stalled: Option<Instant>,
     /// The handler took too long and was answered for.
     gave_up: bool,
+    /// Since when headers come that are not complete.
+    arriving: Option<Instant>,
+    /// The request whose answer is out of the handler's hands and not yet in the socket's.
+    unflushed: Option<Exchange>,
+    observer: Arc<dyn Observer>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -105,18 +124,25 @@ enum Phase {
 }
 
 impl Progress {
-    fn new() -> Self {
+    fn new(observer: Arc<dyn Observer>) -> Self {
         Progress(Arc::new(Mutex::new(State {
             phase: Phase::Headers,
             since: Instant::now(),
             stalled: None,
             gave_up: false,
+            arriving: None,
+            unflushed: None,
+            observer,
         })))
     }
 
     /// The headers are complete.
     pub(super) fn request_begins(&self) {
-        self.lock().enter(Phase::Request);
+        // hyper flushes before it reads on, but for a body that the handler did not read to its end.
+        self.delivered();
+        let mut state = self.lock();
+        state.arriving = None;
+        state.enter(Phase::Request);
     }
 
     /// The handler took too long.
@@ -124,9 +150,32 @@ impl Progress {
         self.lock().gave_up = true;
     }
 
-    /// The last of the answer was handed over for writing.
-    pub(super) fn request_ends(&self) {
-        self.lock().enter(Phase::Idle);
+    /// The last of the answer was handed over for writing. Or the connection has failed: then nothing is flushed any
+    /// more, and the request ends with the connection.
+    pub(super) fn request_ends(&self, exchange: Exchange) {
+        let mut state = self.lock();
+        state.unflushed = Some(exchange);
+        state.enter(Phase::Idle);
+    }
+
+    /// The socket has taken all there was to write.
+    fn delivered(&self) {
+        let unflushed = self.lock().unflushed.take();
+        if let Some(exchange) = unflushed {
+            exchange.delivered();
+        }
+    }
+
+    /// The connection has ended by itself: says what became of headers that are not complete.
+    fn settle(&self, result: &hyper::Result<()>) {
+        let (arriving, observer) = {
+            let mut state = self.lock();
+            (state.arriving.take(), Arc::clone(&state.observer))
+        };
+        // Where all is well, what came after the last request were line ends, which are no request.
+        if let (Some(since), Err(error)) = (arriving, result) {
+            Exchange::stillborn(observer, since, refused_with(error));
+        }
     }
 
     /// Bytes came. In any phase but the idle one they belong to what is going on, and buy no time.
@@ -134,6 +183,9 @@ impl Progress {
         let mut state = self.lock();
         if state.phase == Phase::Idle {
             state.enter(Phase::Headers);
+        }
+        if state.phase == Phase::Headers {
+            state.arriving = state.arriving.or_else(|| Some(Instant::now()));
         }
     }
 
@@ -170,6 +222,15 @@ impl State {
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         self.since = Instant::now();
+    }
+}
+
+/// A connection that is cut takes with it what was arriving.
+impl Drop for State {
+    fn drop(&mut self) {
+        if let Some(since) = self.arriving {
+            Exchange::stillborn(Arc::clone(&self.observer), since, None);
+        }
     }
 }
 
@@ -215,6 +276,10 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Watched<Io> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let result = Pin::new(&mut self.io).poll_flush(cx);
+        // hyper flushes the stream once its own buffer is empty.
+        if matches!(result, Poll::Ready(Ok(()))) {
+            self.progress.delivered();
+        }
         self.progress.wrote(result)
     }
 

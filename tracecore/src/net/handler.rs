@@ -19,6 +19,7 @@ use tower::{Service, ServiceExt};
 use tracing::{debug, error};
 
 use super::connection::Progress;
+use super::request::Exchange;
 use super::{Limits, Observer};
 
 /// The body of a request. It fails with [`http_body_util::LengthLimitError`] once it is longer than
@@ -64,9 +65,11 @@ impl<S: HttpService> Handler<S> {
         let Handler { limits, observer, progress, .. } = self;
         let (limits, observer, progress, service) =
             (*limits, Arc::clone(observer), progress.clone(), self.service.clone());
+        let (mut exchange, request) = Exchange::begin(Arc::clone(&observer), request);
         async move {
             let response = bounded(service, request, limits, &*observer, &progress).await;
-            Ok(response.map(|body| Answer { body, progress }))
+            exchange.answered(&response);
+            Ok(response.map(|body| Answer { body, exchange: Some(exchange), progress }))
         }
     }
 }
@@ -136,9 +139,10 @@ pub(super) fn panic_message(payload: &(dyn Any + Send)) -> &str {
         .unwrap_or("no message")
 }
 
-/// The body of an answer. hyper drops it once it has its last byte, which is when the request ends.
+/// The body of an answer. hyper drops it once it has its last byte, which is when the server is done with the request.
 pub(super) struct Answer<B> {
     body: Either<B, Full<Bytes>>,
+    exchange: Option<Exchange>,
     progress: Progress,
 }
 
@@ -164,6 +168,8 @@ where
 
 impl<B> Drop for Answer<B> {
     fn drop(&mut self) {
-        self.progress.request_ends();
+        if let Some(exchange) = self.exchange.take() {
+            self.progress.request_ends(exchange);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The one way in which tracecore serves HTTP.
+//! The one way in which tracecore serves HTTP, and the one in which it asks others ([`Client`]).
 //!
 //! The telemetry surface and every component that listens come through here, so a limit is set once for all of them.
 //! [`Bound::bind`] takes the socket, [`serve`] runs it until it is told to stop, and [`Server`] is `serve` in a task of
@@ -6,15 +6,18 @@
 //!
 //! Invariants: no client can hold a connection without making progress ([`Limits`]); no more than
 //! [`Limits::connections`] are open; a handler's panic is a 500; every connection task belongs to the server and ends
-//! with it; a server that ends says why ([`Exit`]).
+//! with it; every request is told of once ([`Observer::request_finished`]); a server that ends says why ([`Exit`]).
 //!
 //! Deliberately absent: HTTP/2, protocol upgrades, compression, and TLS. TLS will wrap the stream at the start of the
 //! connection task, so that a slow handshake holds up its own connection and never the accept loop.
 
 mod bind;
+mod client;
+mod component;
 mod connection;
 mod handler;
 pub(crate) mod media;
+mod request;
 mod server;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -24,8 +27,16 @@ mod tests;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use http::{Extensions, HeaderMap};
+
 pub use bind::{Accept, BindError, Bound};
+pub use client::{
+    CONNECT_TIMEOUT, Client, ClientError, ClientLimits, Connect, ConnectFailure, EXCHANGE_TIMEOUT, MAX_ANSWER_BYTES,
+    POOL_IDLE_TIMEOUT, POOL_MAX_IDLE, PoolHealth, PoolObserver, Stream, Tcp,
+};
+pub use component::{ListenerFailed, serve_component};
 pub use handler::{HttpService, RequestBody};
+pub use request::{Finished, Method, RequestSpan, Route};
 pub use server::{Server, serve};
 
 /// From the accept, or from the first byte of a later request, to the end of the headers. A client on the same
@@ -175,6 +186,21 @@ pub trait Observer: Send + Sync + 'static {
 
     /// Accepting failed and will be tried again.
     fn accept_failed(&self) {}
+
+    /// The headers of a request are complete. What this returns accompanies the request to its end; what it puts into
+    /// `extensions` is there for the handler, such as the span that is to be the parent of what the handler does. Not
+    /// called for what never became a request: [`Observer::request_finished`] is.
+    fn request_started(
+        &self,
+        _method: Method,
+        _headers: &HeaderMap,
+        _extensions: &mut Extensions,
+    ) -> Option<Box<dyn RequestSpan>> {
+        None
+    }
+
+    /// A request ended, or what might have become one. Called once for each.
+    fn request_finished(&self, _request: &Finished) {}
 
     /// A handler, or the body of its answer, panicked.
     fn handler_panicked(&self) {}

@@ -3,14 +3,14 @@
 use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 
-use super::{Accept, Closed, Exit, Observer};
+use super::{Accept, Closed, Exit, Finished, Method, Observer};
 use crate::surface;
 
 /// What an observer was told.
@@ -21,6 +21,8 @@ pub(crate) enum Event {
     Full,
     AcceptFailed,
     HandlerPanicked,
+    /// A request ended: its method, its route, and the status that the client got.
+    Request(Method, &'static str, Option<u16>),
     Exited(Exit),
     ScrapePanicked,
     ScrapeLimited,
@@ -36,6 +38,11 @@ impl Recorder {
 
     pub(crate) fn count(&self, event: Event) -> usize {
         self.0.borrow().iter().filter(|e| **e == event).count()
+    }
+
+    /// The requests that have ended, in order.
+    pub(crate) fn requests(&self) -> Vec<Event> {
+        self.0.borrow().iter().filter(|event| matches!(event, Event::Request(..))).copied().collect()
     }
 
     /// Waits until `event` has happened `times` times.
@@ -68,6 +75,11 @@ impl Observer for Recorder {
 
     fn handler_panicked(&self) {
         self.record(Event::HandlerPanicked);
+    }
+
+    fn request_finished(&self, request: &Finished) {
+        let status = request.status.map(|status| status.as_u16());
+        self.record(Event::Request(request.method, request.route.0, status));
     }
 
     fn exited(&self, why: Exit) {
@@ -157,7 +169,7 @@ impl Client {
         assert!(read.is_err(), "{read:?} bytes came: {:?}", self.received);
     }
 
-    async fn read_more(&mut self) -> usize {
+    pub(crate) async fn read_more(&mut self) -> usize {
         match self.stream.read_buf(&mut self.received).await {
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
             read => read.unwrap(),
@@ -218,6 +230,11 @@ pub(crate) struct Logs(Arc<Mutex<Vec<u8>>>);
 
 impl Logs {
     pub(crate) fn capture() -> (Self, tracing::subscriber::DefaultGuard) {
+        // With one dispatcher in the process, whether a line is ever of interest is decided by the thread that comes by it
+        // first, which may be another test's. With two, every dispatcher is asked.
+        static OTHER: LazyLock<tracing::Dispatch> =
+            LazyLock::new(|| tracing::Dispatch::new(tracing_subscriber::registry()));
+        LazyLock::force(&OTHER);
         let logs = Logs::default();
         let writer = logs.clone();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();

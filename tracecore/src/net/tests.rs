@@ -1,5 +1,8 @@
 //! Each limit, seen by a client that speaks raw bytes. Time is paused: a timeout of 30 s takes no time.
 
+mod component;
+mod requests;
+
 use std::convert::Infallible;
 use std::future::pending;
 use std::io;

@@ -16,7 +16,8 @@ use crate::error::{ErrorKind, Retry};
 use crate::events::{BatchEvent, Draft, ExportEvent, Group, RetryEvent, micros};
 use crate::runtime::{Failure, Restarts, construct, contain, give_up, start};
 use crate::signal::Batch;
-use crate::status::{State, StopReason};
+use crate::status::State;
+use crate::telemetry::StopReason;
 use crate::telemetry::{DropReason, ExporterTelemetry};
 use crate::time::{Duration, Instant};
 

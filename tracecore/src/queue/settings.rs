@@ -1,11 +1,11 @@
-//! What the runtime adds to every exporter's settings: its queue, its retries, its time limit.
+//! What the runtime adds to every exporter's settings: its queue, its retries, its circuit breaker, its time limit.
 //!
-//! Keys and defaults are the Collector's; `on_overflow` and `max_bytes` are ours.
+//! Keys and defaults are the Collector's; `on_overflow`, `max_bytes` and `circuit_breaker` are ours.
 
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{ByteSize, Delay, Period};
@@ -18,15 +18,29 @@ const NUM_CONSUMERS: NonZeroUsize = NonZeroUsize::new(10).expect("10 is not zero
 const MAX_BYTES: ByteSize = ByteSize::mib(64);
 /// The time limit of one attempt, as in the Collector.
 const TIMEOUT: Period = Period::secs(5);
+/// How many calls in a row fail before a backend is taken for dead. It may be low: with a retrying queue an open breaker
+/// loses nothing, it stops calls that would fail. Ten consumers can reach it in one moment, which costs `OPEN_DURATION`.
+const FAILURE_THRESHOLD: NonZeroU32 = NonZeroU32::new(5).expect("5 is not zero");
+/// How long a dead backend is left alone: as long as the longest wait between two retries of one batch, so that a
+/// backend which comes back hears of all batches together no later than it would have heard of one.
+const OPEN_DURATION: Period = MAX_INTERVAL;
+/// One call is enough to find out, and a backend that has just come back is not met by every consumer at once.
+const HALF_OPEN_CALLS: NonZeroU32 = NonZeroU32::MIN;
+/// One answer shows that the backend is there; it being slow or flaky opens the breaker again soon enough.
+const SUCCESS_THRESHOLD: NonZeroU32 = NonZeroU32::MIN;
+/// The longest wait between two attempts, as in the Collector.
+const MAX_INTERVAL: Period = Period::secs(30);
 
 /// The keys of an exporter that the runtime reads itself.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Delivery {
     /// The queue before the exporter.
     pub sending_queue: SendingQueue,
     /// What happens when a delivery fails.
     pub retry_on_failure: RetryOnFailure,
+    /// What happens when the backend seems to be dead.
+    pub circuit_breaker: CircuitBreaker,
     /// The time limit of one attempt.
     pub timeout: Period,
 }
@@ -36,13 +50,24 @@ impl Default for Delivery {
         Delivery {
             sending_queue: SendingQueue::default(),
             retry_on_failure: RetryOnFailure::default(),
+            circuit_breaker: CircuitBreaker::default(),
             timeout: TIMEOUT,
         }
     }
 }
 
+impl Delivery {
+    /// The JSON Schema (2020-12) of these keys, which stand among the exporter's own.
+    pub fn schema() -> Schema {
+        let mut schema = schema_for!(Delivery);
+        schema.insert("title".to_owned(), "exporter".into());
+        schema.remove("additionalProperties");
+        schema
+    }
+}
+
 /// The queue before an exporter.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SendingQueue {
     /// `false`: a receiver waits for the delivery itself.
@@ -103,7 +128,7 @@ pub enum Sizer {
 }
 
 /// What happens to a batch that finds the queue full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Overflow {
     /// The receiver is told to try again later; no exporter gets the batch.
@@ -115,7 +140,7 @@ pub enum Overflow {
 }
 
 /// What happens when a delivery fails.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetryOnFailure {
     /// `false`: a batch has one attempt.
@@ -139,7 +164,7 @@ impl Default for RetryOnFailure {
         RetryOnFailure {
             enabled: true,
             initial_interval: Period::secs(5),
-            max_interval: Period::secs(30),
+            max_interval: MAX_INTERVAL,
             max_elapsed_time: Delay::secs(300),
             multiplier: 1.5,
             randomization_factor: 0.5,
@@ -176,5 +201,33 @@ impl RetryOnFailure {
     /// Whether a batch that has been tried for `elapsed` is given up.
     pub(crate) fn gives_up_after(&self, elapsed: Duration) -> bool {
         !self.enabled || (!self.max_elapsed_time.get().is_zero() && elapsed >= self.max_elapsed_time.get())
+    }
+}
+
+/// When a backend is taken for dead and left alone, and how it is tried again.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CircuitBreaker {
+    /// `false`: the exporter is called however often it fails.
+    pub enabled: bool,
+    /// How many calls in a row must fail to open the breaker. A batch that is refused for good is an answer, no failure.
+    pub failure_threshold: NonZeroU32,
+    /// How long an open breaker keeps calls back before it tries the backend again.
+    pub open_duration: Period,
+    /// How many trial calls may be under way at once.
+    pub half_open_calls: NonZeroU32,
+    /// How many trial calls must succeed to close the breaker. One that fails opens it again.
+    pub success_threshold: NonZeroU32,
+}
+
+impl Default for CircuitBreaker {
+    fn default() -> Self {
+        CircuitBreaker {
+            enabled: true,
+            failure_threshold: FAILURE_THRESHOLD,
+            open_duration: OPEN_DURATION,
+            half_open_calls: HALF_OPEN_CALLS,
+            success_threshold: SUCCESS_THRESHOLD,
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::config::{ComponentId, PipelineId};
 use crate::cx::Base;
 use crate::queue::Queue;
 use crate::status::{State, Status};
-use crate::telemetry::ComponentState;
+use crate::telemetry::{ComponentState, ComponentStates};
 use crate::time::Duration;
 
 /// A component is busy for this long after its last work: Prometheus scrapes every 15 s in most set-ups, and work
@@ -72,16 +72,6 @@ impl Board {
         see(&self.contents().components)
     }
 
-    /// How many components are in this state. Each that has not stopped is in one.
-    pub(crate) fn count(&self, state: ComponentState) -> u64 {
-        self.contents().components.iter().filter(|place| place.activity() == Some(state)).count() as u64
-    }
-
-    /// How many components run: they have started and have not ended.
-    pub(crate) fn active(&self) -> u64 {
-        self.contents().components.iter().filter(|place| place.base.status.is_alive()).count() as u64
-    }
-
     /// Whether something is wrong with a component now.
     pub(crate) fn has_error(&self) -> bool {
         self.contents().components.iter().any(|place| place.base.status.state().is_error())
@@ -113,6 +103,16 @@ impl Board {
 
     fn contents(&self) -> MutexGuard<'_, Contents> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ComponentStates for Board {
+    fn count(&self, state: ComponentState) -> u64 {
+        self.look(|places| places.iter().filter(|place| place.activity() == Some(state)).count() as u64)
+    }
+
+    fn active(&self) -> u64 {
+        self.look(|places| places.iter().filter(|place| place.base.status.is_alive()).count() as u64)
     }
 }
 

@@ -141,7 +141,12 @@ impl Builder {
         let version = self.build.version;
         let telemetry = match self.telemetry {
             Some(telemetry) => telemetry,
-            None => SelfTelemetry::builder(self.build, resource).clock(self.clock.clone()).build()?,
+            None => SelfTelemetry::builder(self.build, resource)
+                .clock(self.clock.clone())
+                .level(config.telemetry.level)
+                .traces(config.telemetry.traces.clone())
+                .push(config.telemetry.push.clone())
+                .build()?,
         };
         let events = Events::default();
         events.set_origin(self.clock.clone(), &node);
@@ -308,9 +313,11 @@ impl Running {
     }
 
     async fn boot(&mut self, plan: Plan) -> Result<(), StartError> {
+        self.shared.telemetry.start();
         let (readiness, unready) = mpsc::channel(1);
         self.unready = Some(unready);
         let Running { telemetry_settings, shared, board, sampler, .. } = self;
+        shared.telemetry.register_components(board);
         self.surface = serve_surface(telemetry_settings, shared, board, sampler).await?;
         self.start_exporters(plan.exporters, &readiness).await?;
         let (branches, feeds) = self.start_processors(plan.pipelines, &readiness).await?;

@@ -22,7 +22,8 @@ use crate::error::{Classify, ErrorKind, Retry};
 use crate::events::{BatchEvent, Draft};
 use crate::queue::{DeliverySettings, ErasedOutlet, Outlet, Queue};
 use crate::signal::Batch;
-use crate::status::{State, StopReason};
+use crate::status::State;
+use crate::telemetry::StopReason;
 use crate::telemetry::{ProcessorDropReason, ProcessorTelemetry};
 use crate::time::Instant;
 

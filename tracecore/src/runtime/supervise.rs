@@ -15,7 +15,8 @@ use super::{OnStartError, PROBE_INTERVAL, Readiness};
 use crate::cx::Base;
 use crate::error::ErrorKind;
 use crate::events::{Draft, ServiceEvent};
-use crate::status::{State, StopReason};
+use crate::status::State;
+use crate::telemetry::StopReason;
 use crate::time::Instant;
 
 /// What the boot hears of a component's first start.

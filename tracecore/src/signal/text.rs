@@ -6,9 +6,7 @@ use std::time::{Duration, SystemTime};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::view::{
-    Attributes, DataRef, Hex, KeyValueRef, LogRecordRef, MetricRef, Number, Repeated, SpanRef, ValueRef, View,
-};
+use super::view::{Attributes, DataRef, Hex, KeyValueRef, LogRecordRef, MetricRef, Number, SpanRef, ValueRef, View};
 use super::{Batch, Decoded};
 
 /// How a batch is written as text.
@@ -77,40 +75,36 @@ fn metric(out: &mut String, metric: MetricRef<'_>) -> fmt::Result {
                 end(out, unit)
             })
         }
-        Some(DataRef::Histogram { data_points, .. }) => distributions(out, name, unit, data_points, |point| {
-            (point.time_unix_nano, point.attributes(), point.count, point.sum)
+        Some(DataRef::Histogram { mut data_points, .. }) => data_points.try_for_each(|point| {
+            distribution(out, name, point.time_unix_nano, point.attributes(), point.count, point.sum)?;
+            end(out, unit)
         }),
-        Some(DataRef::ExponentialHistogram { data_points, .. }) => {
-            distributions(out, name, unit, data_points, |point| {
-                (point.time_unix_nano, point.attributes(), point.count, point.sum)
-            })
-        }
-        Some(DataRef::Summary { data_points }) => distributions(out, name, unit, data_points, |point| {
-            (point.time_unix_nano, point.attributes(), point.count, Some(point.sum))
+        Some(DataRef::ExponentialHistogram { mut data_points, .. }) => data_points.try_for_each(|point| {
+            distribution(out, name, point.time_unix_nano, point.attributes(), point.count, point.sum)?;
+            end(out, unit)
+        }),
+        Some(DataRef::Summary { mut data_points }) => data_points.try_for_each(|point| {
+            distribution(out, name, point.time_unix_nano, point.attributes(), point.count, Some(point.sum))?;
+            point.quantile_values().try_for_each(|at| write!(out, " q{}={}", at.quantile, at.value))?;
+            end(out, unit)
         }),
     }
 }
 
-/// `… http.server.duration{} count=3 sum=0.5 s`
-fn distributions<'a, P>(
+/// `… http.server.duration{} count=3 sum=0.5`, to which a summary adds ` q0.5=0.1 q0.99=0.3`
+fn distribution(
     out: &mut String,
     name: &str,
-    unit: &str,
-    points: Repeated<'a, P>,
-    parts: impl Fn(P) -> (u64, Attributes<'a>, u64, Option<f64>),
-) -> fmt::Result
-where
-    Repeated<'a, P>: Iterator<Item = P>,
-{
-    for point in points {
-        let (time, attributes, count, sum) = parts(point);
-        write!(out, "{} {name}{} count={count}", Time(time), Labels(attributes))?;
-        if let Some(sum) = sum {
-            write!(out, " sum={sum}")?;
-        }
-        end(out, unit)?;
+    time: u64,
+    attributes: Attributes<'_>,
+    count: u64,
+    sum: Option<f64>,
+) -> fmt::Result {
+    write!(out, "{} {name}{} count={count}", Time(time), Labels(attributes))?;
+    match sum {
+        Some(sum) => write!(out, " sum={sum}"),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// `… span "GET /" trace_id=… span_id=… duration=1.2ms{http.route="/"}`

@@ -5,9 +5,15 @@
 use opentelemetry::metrics::{self as otel, Meter};
 
 use super::TelemetryError;
-pub(crate) use super::instruments::{BoundCounter, BoundGauge, BoundHistogram, BoundUpDownCounter};
-use super::instruments::{Declared, Instruments, ObservedGauge, attributes};
+pub(crate) use super::instruments::{BoundCounter, BoundHistogram, BoundUpDownCounter, LateGauge};
+use super::instruments::{Instruments, attributes};
+use super::level::Level;
+use super::observed::ObservedGauge;
+use super::spec::{Declared, LabelKey, Values};
 use crate::metrics::{MAX_SERIES, Metric};
+
+/// The level that shows what a component declares for its own health.
+const LEVEL: Level = Level::Normal;
 
 /// Instances of one component type that have series of their own.
 const MAX_INSTANCES: usize = 64;
@@ -35,8 +41,9 @@ impl Instruments {
         make: impl FnOnce(&Meter, &'static str) -> I,
     ) -> Result<Family<I>, TelemetryError> {
         let name = self.interned(name);
-        let Metric { help, unit, buckets, .. } = *metric;
-        let declared = Declared { name, help, unit, labels: keys.to_vec(), buckets };
+        let Metric { help, unit, kind, buckets, .. } = *metric;
+        let labels = keys.iter().map(|&key| LabelKey { key, values: Values::Declared }).collect();
+        let declared = Declared { name, help, unit, kind, labels, buckets, level: LEVEL, since: "" };
         let instrument = self.instrument(&declared, MAX_SERIES * MAX_INSTANCES, |meter| make(meter, name))?;
         Ok(Family { instrument, keys: keys.to_vec() })
     }
@@ -116,9 +123,9 @@ impl Family<otel::UpDownCounter<i64>> {
 }
 
 impl Family<otel::Gauge<f64>> {
-    /// The child of these label values. It has no series before its first value: no value is not 0.
-    pub(crate) fn bind(&self, values: &[&str]) -> BoundGauge {
-        BoundGauge(self.instrument.bind(&attributes(&self.keys, values)))
+    /// The child of these label values, which has no series yet.
+    pub(crate) fn bind(&self, values: &[&str]) -> LateGauge {
+        LateGauge::new(&self.instrument, attributes(&self.keys, values))
     }
 }
 
@@ -137,6 +144,6 @@ impl Family<ObservedGauge> {
 impl Readings {
     /// Reads the series with `read`, instead of what read it before.
     pub(crate) fn read_with(&self, read: impl Fn() -> f64 + Send + Sync + 'static) {
-        self.family.read(self.attributes.clone(), read);
+        self.family.read(self.attributes.clone(), move || Some(read()));
     }
 }

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use super::families::Families;
-use super::instruments::BoundCounter;
+use super::instruments::{BoundCounter, BoundHistogram};
 use super::kinds::KindCounters;
 use super::labels::DropReason;
 use super::slo::{AggregateSlo, CallCounts, FailureRate};
 use crate::error::ErrorKind;
+use crate::time::Duration;
 
 /// Kinds of failed calls that the runtime gives to any exporter, whatever it declares.
 const RUNTIME_KINDS: [ErrorKind; 1] = [ErrorKind::Panic];
 
 /// The `kind` of a call that did not fail.
-const NO_KIND: &str = "";
+pub(super) const NO_KIND: &str = "";
 
 /// The metrics of one exporter. Cheap to clone; two handles of one id are the same, so that one that several pipelines
 /// share is counted once.
@@ -24,23 +25,28 @@ struct Inner {
     succeeded: BoundCounter,
     failed: KindCounters,
     dropped: [BoundCounter; DropReason::ALL.len()],
+    duration: BoundHistogram,
+    retries: BoundCounter,
     /// The same calls where they can be read back, for the failure rates.
     counts: Arc<CallCounts>,
 }
 
 impl ExporterTelemetry {
     pub(super) fn new(families: &Families, slo: &AggregateSlo, id: &str) -> Self {
+        let families = &families.exporter;
         let counts = Arc::new(CallCounts::default());
         slo.add_exporter(Arc::clone(&counts));
         let (rate, read) = (FailureRate::new(), Arc::clone(&counts));
-        families.exporter_failure_rate_by_component.bind([id], move || rate.observe(read.calls()));
-        let (calls, component) = (families.exporter_calls.clone(), id.to_owned());
+        families.failure_rate_by_component.bind([id], move || rate.observe(read.calls()));
+        let (calls, component) = (families.calls.clone(), id.to_owned());
         let failed = KindCounters::new(move |kind| calls.bind(["failure", kind.as_str(), &component]));
         failed.declare(&RUNTIME_KINDS);
         ExporterTelemetry(Arc::new(Inner {
-            succeeded: families.exporter_calls.bind(["success", NO_KIND, id]),
+            succeeded: families.calls.bind(["success", NO_KIND, id]),
             failed,
-            dropped: DropReason::ALL.map(|reason| families.exporter_dropped.bind([id, reason.as_str()])),
+            dropped: DropReason::ALL.map(|reason| families.dropped.bind([id, reason.as_str()])),
+            duration: families.duration.bind([id]),
+            retries: families.retries.bind([id]),
             counts,
         }))
     }
@@ -59,6 +65,16 @@ impl ExporterTelemetry {
     pub fn call_failed(&self, kind: ErrorKind) {
         self.0.failed.add(kind);
         self.0.counts.fail();
+    }
+
+    /// Records how long a call took, whether it succeeded or not.
+    pub fn observe_export(&self, took: Duration) {
+        self.0.duration.record(took.as_secs_f64());
+    }
+
+    /// Counts a call that tries a batch again.
+    pub fn retried(&self) {
+        self.0.retries.add(1);
     }
 
     /// Counts items that were given up.

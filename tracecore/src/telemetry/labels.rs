@@ -57,7 +57,33 @@ closed_label! {
 }
 
 closed_label! {
-    /// What a component does: the `state` label. Each that has not stopped is in one, so that the sum is their number.
+    /// Why a component runs without its own metrics: the `reason` label.
+    InitErrorReason {
+        /// There was no provider to make them with.
+        NilProvider = "nil_provider",
+        /// The provider refused an instrument.
+        InstrumentRegister = "instrument_register",
+        /// The provider is one that we cannot use.
+        UnsupportedSdk = "unsupported_sdk",
+    }
+}
+
+closed_label! {
+    /// Why a component ended: the `reason` label.
+    StopReason {
+        /// It was asked to, or had nothing left to do.
+        Graceful = "graceful",
+        /// It failed or panicked.
+        Crashed = "crashed",
+        /// It had been idle for as long as it may.
+        IdleTimeout = "idle_timeout",
+        /// The configuration no longer has it.
+        ConfigRemoved = "config_removed",
+    }
+}
+
+closed_label! {
+    /// What a component does now: the `state` label. Every component that has not stopped is in one of them.
     ComponentState {
         /// It works.
         Busy = "busy",
@@ -69,13 +95,75 @@ closed_label! {
 }
 
 closed_label! {
-    /// Why a component runs without its own metrics: the `reason` label.
-    InitErrorReason {
-        /// There was no provider to make them with.
-        NilProvider = "nil_provider",
-        /// The provider refused an instrument.
-        InstrumentRegister = "instrument_register",
-        /// The provider is one that we cannot use.
-        UnsupportedSdk = "unsupported_sdk",
+    /// Where a circuit breaker stands: the `to` label. The gauge shows its place in [`BreakerState::ALL`].
+    BreakerState {
+        /// Calls go through.
+        Closed = "closed",
+        /// Calls are refused at once.
+        Open = "open",
+        /// A few calls go through, to see whether the backend is back.
+        HalfOpen = "half_open",
+    }
+}
+
+closed_label! {
+    /// Which end of a pipeline: the `direction` label.
+    Direction {
+        /// What receivers brought.
+        In = "in",
+        /// What the exporters' queues took.
+        Out = "out",
+    }
+}
+
+closed_label! {
+    /// The class of an HTTP status: the `status_class` label.
+    StatusClass {
+        /// The request goes on.
+        Informational = "1xx",
+        /// It succeeded.
+        Success = "2xx",
+        /// It must go elsewhere.
+        Redirection = "3xx",
+        /// The client is at fault.
+        ClientError = "4xx",
+        /// The server is at fault.
+        ServerError = "5xx",
+        /// Not a status of HTTP.
+        Unknown = "unknown",
+    }
+}
+
+impl StatusClass {
+    /// The class of any number: what is not from 100 to 599 is [`StatusClass::Unknown`].
+    pub const fn of(status: u16) -> Self {
+        match status {
+            100..=199 => StatusClass::Informational,
+            200..=299 => StatusClass::Success,
+            300..=399 => StatusClass::Redirection,
+            400..=499 => StatusClass::ClientError,
+            500..=599 => StatusClass::ServerError,
+            _ => StatusClass::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_class_total_function() {
+        for status in 0..=u16::MAX {
+            // Three digits, of which the first says the class.
+            let digits = status.to_string();
+            let wanted = match digits.as_bytes() {
+                [first @ b'1'..=b'5', _, _] => format!("{}xx", char::from(*first)),
+                _ => "unknown".to_owned(),
+            };
+            assert_eq!(StatusClass::of(status).as_str(), wanted, "{status}");
+        }
+        let long_tail = [418, 499, 520, 0, 99, 600, u16::MAX].map(|status| StatusClass::of(status).as_str());
+        assert_eq!(long_tail, ["4xx", "4xx", "5xx", "unknown", "unknown", "unknown", "unknown"]);
     }
 }

@@ -3,57 +3,88 @@
 //! One [`SelfTelemetry`] belongs to one service and is handed down; nothing here is global, so that services and tests
 //! run side by side. Components report through handles ([`ReceiverTelemetry`] and its siblings) whose calls are one
 //! bound add each: they cannot fail and allocate nothing. Every series that can be known stands at its resting value
-//! from the start, so that no alert fires at boot and no first error is lost to `increase()`.
+//! from the start, so that no alert fires at boot and no first error is lost to `increase()`. What is above the
+//! [`Level`] has no series, and its handles work as before.
 //!
-//! The OpenTelemetry SDK is behind `instruments` and `provider`; none of its types is in a public signature.
+//! The OpenTelemetry SDK is behind `instruments`, `provider`, `traces` and `push`; none of its types is in a public
+//! signature. What is sent, the collector's own traces and the push of its metrics, is off without an endpoint.
 //! The one lock that a handle's call can meet is the SDK's own, around the buckets of a histogram.
-//! Deliberately absent: a push of these metrics (a later reader of the same provider), and a series that goes away (a
-//! component's stays until the process ends).
+//! Deliberately absent: a series that goes away (a component's stays until the process ends).
 
+mod breaker;
+mod component;
 pub(crate) mod declared;
 mod degraded;
 mod exporter;
 mod families;
+mod handles;
+mod ingest;
 mod instruments;
 mod kinds;
 mod labels;
+mod level;
 mod logging;
+mod observed;
+mod otlp;
+mod outbound;
 mod pipeline;
+mod process;
 mod processor;
 mod provider;
+mod push;
 mod receiver;
 mod resource;
+mod service;
 mod slo;
+mod spec;
 mod surface;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
+mod traces;
 mod windowed_rate;
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use prometheus::proto::MetricFamily;
 
+pub use self::breaker::BreakerTelemetry;
+pub use self::component::{ComponentStates, ComponentTelemetry};
 pub use self::exporter::ExporterTelemetry;
-pub use self::labels::{ComponentState, DropReason, InitErrorReason, ProcessorDropReason};
+pub use self::ingest::IngestTelemetry;
+pub use self::labels::{
+    BreakerState, ComponentState, Direction, DropReason, InitErrorReason, ProcessorDropReason, StatusClass, StopReason,
+};
+pub use self::level::Level;
 pub use self::logging::init_logging;
 pub use self::pipeline::PipelineTelemetry;
 pub use self::processor::ProcessorTelemetry;
 pub use self::receiver::ReceiverTelemetry;
 pub use self::resource::{BuildInfo, Resource};
+pub use self::service::ServiceTelemetry;
 pub use self::slo::{Calls, QueueDepth, SloSource, ZeroSlo};
 pub use self::surface::SurfaceTelemetry;
+pub use self::traces::{Operation, Span, SpanContext, Traces};
 pub use self::windowed_rate::WindowedRate;
 
-use self::families::{Families, MAX_COMPONENTS};
-use self::instruments::{BoundCounter, Instruments};
-use self::provider::Provider;
+use self::component::States;
+use self::families::Families;
+use self::handles::Handles;
+use self::instruments::Instruments;
+use self::outbound::Outbound;
+use self::provider::{Identity, Provider, sdk_resource};
 use self::slo::{AggregateSlo, FailureRate};
 use crate::component::Role;
+use crate::config;
 use crate::error::ErrorKind;
-use crate::time::Clock;
+use crate::time::{Clock, Duration, Instant};
+
+/// How long what is left of the collector's own telemetry may take to be sent at the end of a service: a backend that
+/// works needs milliseconds, and one that does not must not hold up the exit.
+pub const FLUSH_BUDGET: Duration = Duration::from_millis(500);
 
 /// What can go wrong when the telemetry is set up or taken down.
 #[derive(Debug, thiserror::Error)]
@@ -117,10 +148,17 @@ struct Inner {
     families: Families,
     slo: Arc<AggregateSlo>,
     slo_source: Arc<dyn SloSource>,
+    states: States,
     surface: SurfaceTelemetry,
+    service: ServiceTelemetry,
+    components: [Handles<ComponentTelemetry>; Role::ALL.len()],
+    traces: Traces,
+    outbound: Option<Outbound>,
     receivers: Handles<ReceiverTelemetry>,
     processors: Handles<ProcessorTelemetry>,
     exporters: Handles<ExporterTelemetry>,
+    ingests: Handles<IngestTelemetry>,
+    breakers: Handles<BreakerTelemetry>,
     pipelines: Handles<PipelineTelemetry>,
 }
 
@@ -130,8 +168,10 @@ pub struct SelfTelemetryBuilder {
     build: BuildInfo,
     resource: Resource,
     clock: Clock,
-    enabled: bool,
+    level: Level,
     slo: Option<Arc<dyn SloSource>>,
+    traces: config::Traces,
+    push: config::Push,
 }
 
 impl SelfTelemetryBuilder {
@@ -141,9 +181,10 @@ impl SelfTelemetryBuilder {
         self
     }
 
-    /// If not, nothing is recorded or gathered; handles work, and cost next to nothing. Default: enabled.
-    pub fn enabled(mut self, enabled: bool) -> Self {
-        self.enabled = enabled;
+    /// How much is recorded. What is not has no series; handles work, and cost next to nothing. Default:
+    /// [`Level::Normal`].
+    pub fn level(mut self, level: Level) -> Self {
+        self.level = level;
         self
     }
 
@@ -153,25 +194,59 @@ impl SelfTelemetryBuilder {
         self
     }
 
-    /// Makes every family.
+    /// Where the collector's own traces go. Default: nowhere, and there are none.
+    pub fn traces(mut self, traces: config::Traces) -> Self {
+        self.traces = traces;
+        self
+    }
+
+    /// Where these metrics are pushed, beside being gathered. Default: nowhere.
+    pub fn push(mut self, push: config::Push) -> Self {
+        self.push = push;
+        self
+    }
+
+    /// Makes every family. Touches nothing else: what sends runs from [`SelfTelemetry::start`] on.
     ///
     /// # Errors
     /// [`TelemetryError::Exporter`] if the SDK refuses; the others are mistakes in the constants of a family.
     pub fn build(self) -> Result<SelfTelemetry, TelemetryError> {
-        let SelfTelemetryBuilder { build, resource, clock, enabled, slo: slo_source } = self;
-        let provider = Provider::new(&resource, enabled)?;
-        let instruments = Instruments::new(provider.meter(), provider.limits());
+        let SelfTelemetryBuilder { build, resource, clock, level, slo: slo_source, traces, push } = self;
+        let enabled = level > Level::None;
+        let identity = Identity { build: &build, resource: &sdk_resource(&resource) };
+        let mut outbound = None;
+        let traces = match traces.endpoint.filter(|_| enabled) {
+            Some(url) => {
+                let outbound = outbound.get_or_insert_default();
+                Traces::new(&url, traces.sampling_ratio, identity, clock.clone(), outbound)
+            }
+            None => Traces::default(),
+        };
+        let push = push
+            .endpoint
+            .filter(|_| enabled)
+            .map(|url| push::push(&url, push.interval, identity, outbound.get_or_insert_default()));
+        let provider = Provider::new(identity.resource.clone(), enabled, push)?;
+        let instruments = Instruments::new(provider.meter(), provider.limits(), level);
         let families = Families::new(&instruments)?;
-        families.build_info.bind([build.command, build.version, build.revision], 1.0);
+        families.service.build_info.bind([build.command, build.version, build.revision], 1.0);
         let slo = Arc::new(AggregateSlo::default());
         let slo_source = slo_source.unwrap_or_else(|| Arc::clone(&slo) as Arc<dyn SloSource>);
         observe_slo(&families, Arc::clone(&slo_source));
+        process::observe(&families);
+        let states = States::default();
+        states.observe(&families);
         Ok(SelfTelemetry(Arc::new(Inner {
             build,
             resource,
             clock,
             provider,
+            states,
             surface: SurfaceTelemetry::new(&families),
+            service: ServiceTelemetry::new(&families),
+            components: Default::default(),
+            traces,
+            outbound,
             instruments,
             families,
             slo,
@@ -179,6 +254,8 @@ impl SelfTelemetryBuilder {
             receivers: Handles::default(),
             processors: Handles::default(),
             exporters: Handles::default(),
+            ingests: Handles::default(),
+            breakers: Handles::default(),
             pipelines: Handles::default(),
         })))
     }
@@ -186,10 +263,10 @@ impl SelfTelemetryBuilder {
 
 fn observe_slo(families: &Families, source: Arc<dyn SloSource>) {
     let (rate, calls) = (FailureRate::new(), Arc::clone(&source));
-    families.exporter_failure_rate.bind([], move || rate.observe(calls.exporter_calls()));
+    families.exporter.failure_rate.bind([], move || rate.observe(calls.exporter_calls()));
     let queues = Arc::clone(&source);
-    families.queue_depth.bind([], move || queues.queue_depth_ratio());
-    families.restarts_per_hour.bind([], move || source.restarts_last_hour() as f64);
+    families.exporter.queue_depth.bind([], move || queues.queue_depth_ratio());
+    families.service.restarts_per_hour.bind([], move || source.restarts_last_hour() as f64);
 }
 
 impl SelfTelemetry {
@@ -203,14 +280,23 @@ impl SelfTelemetry {
 
     /// The same with settings.
     pub fn builder(build: BuildInfo, resource: Resource) -> SelfTelemetryBuilder {
-        SelfTelemetryBuilder { build, resource, clock: Clock::system(), enabled: true, slo: None }
+        let (traces, push) = (config::Traces::default(), config::Push::default());
+        SelfTelemetryBuilder {
+            build,
+            resource,
+            clock: Clock::system(),
+            level: Level::default(),
+            slo: None,
+            traces,
+            push,
+        }
     }
 
     /// Metrics that nobody will ask for.
     pub fn noop() -> Self {
         let build = BuildInfo::new("tracecore", env!("CARGO_PKG_VERSION"), "");
         let resource = Resource::detect(&build);
-        let disabled = SelfTelemetry::builder(build, resource).enabled(false).build();
+        let disabled = SelfTelemetry::builder(build, resource).level(Level::None).build();
         disabled.expect("without an exporter only the constants of a family can be wrong, and a test makes them all")
     }
 
@@ -224,11 +310,27 @@ impl SelfTelemetry {
         &self.0.resource
     }
 
+    /// How much is recorded.
+    pub fn level(&self) -> Level {
+        self.0.instruments.level()
+    }
+
+    /// The handle of the service as a whole.
+    pub fn service(&self) -> ServiceTelemetry {
+        self.0.service.clone()
+    }
+
+    /// What the component `id` has in common with those of every role. The handles of its role make it too.
+    pub fn component(&self, id: &str, role: Role) -> ComponentTelemetry {
+        let polls = self.0.instruments.shows(Level::Detailed);
+        self.0.components[role as usize].get(id, || ComponentTelemetry::new(&self.0.families, id, role, polls))
+    }
+
     /// The handle of the receiver `id` (`type` or `type/name`); the series of `kinds` are shown at 0.
     pub fn receiver(&self, id: &str, kinds: &[ErrorKind]) -> ReceiverTelemetry {
         let inner = &*self.0;
         let make = || {
-            self.restarts(id, Role::Receiver);
+            self.component(id, Role::Receiver);
             ReceiverTelemetry::new(&inner.families, id, inner.clock.clone())
         };
         let handle = inner.receivers.get(id, make);
@@ -240,7 +342,7 @@ impl SelfTelemetry {
     pub fn processor(&self, id: &str, kinds: &[ErrorKind]) -> ProcessorTelemetry {
         let inner = &*self.0;
         let make = || {
-            self.restarts(id, Role::Processor);
+            self.component(id, Role::Processor);
             ProcessorTelemetry::new(&inner.families, id)
         };
         let handle = inner.processors.get(id, make);
@@ -252,12 +354,22 @@ impl SelfTelemetry {
     pub fn exporter(&self, id: &str, kinds: &[ErrorKind]) -> ExporterTelemetry {
         let inner = &*self.0;
         let make = || {
-            self.restarts(id, Role::Exporter);
+            self.component(id, Role::Exporter);
             ExporterTelemetry::new(&inner.families, &inner.slo, id)
         };
         let handle = inner.exporters.get(id, make);
         handle.declare(kinds);
         handle
+    }
+
+    /// What the receiver `id` says as a server; one that serves nobody does not ask for it.
+    pub fn ingest(&self, id: &str) -> IngestTelemetry {
+        self.0.ingests.get(id, || IngestTelemetry::new(&self.0.families, id))
+    }
+
+    /// The handle of the circuit breaker of the exporter `id`.
+    pub fn breaker(&self, id: &str) -> BreakerTelemetry {
+        self.0.breakers.get(id, || BreakerTelemetry::new(&self.0.families, id))
     }
 
     /// The handle of the pipeline `id` (`signal` or `signal/name`).
@@ -268,6 +380,11 @@ impl SelfTelemetry {
     /// The handle of the telemetry surface.
     pub fn surface(&self) -> SurfaceTelemetry {
         self.0.surface.clone()
+    }
+
+    /// Where the spans of the collector's own traces are made.
+    pub fn traces(&self) -> &Traces {
+        &self.0.traces
     }
 
     /// What the service-level gauges read.
@@ -281,9 +398,15 @@ impl SelfTelemetry {
         self.0.slo.set_queue(id, queue);
     }
 
+    /// Reads what the components do from `source`, for as long as somebody else holds it, in place of an earlier one.
+    pub fn register_components<C: ComponentStates>(&self, source: &Arc<C>) {
+        let source = Arc::downgrade(source);
+        self.0.states.set(source);
+    }
+
     /// Counts a restart by the supervisor.
     pub fn component_restarted(&self, id: &str, role: Role) {
-        self.restarts(id, role).add(1);
+        self.component(id, role).restarted();
         self.0.slo.restarted();
     }
 
@@ -292,7 +415,7 @@ impl SelfTelemetry {
     /// Unlike the other counters it has no series before: what it counts happens before the first scrape, so an alert
     /// looks for a value above 0 and not for an increase.
     pub fn record_init_error(&self, id: &str, role: Role, reason: InitErrorReason) {
-        self.0.families.init_errors.bind([id, role.as_str(), reason.as_str()]).add(1);
+        self.0.families.component.init_errors.bind([id, role.as_str(), reason.as_str()]).add(1);
     }
 
     /// Where a component's own metrics are made.
@@ -306,6 +429,22 @@ impl SelfTelemetry {
         self.0.provider.gather()
     }
 
+    /// Runs what sends traces and metrics, on the runtime of the caller. Without an endpoint there is nothing to run. A
+    /// second call does nothing.
+    pub fn start(&self) {
+        if let Some(outbound) = &self.0.outbound {
+            outbound.start();
+        }
+    }
+
+    /// Sends what is left of traces and metrics until `deadline` and ends what [`SelfTelemetry::start`] runs. To be called
+    /// before [`SelfTelemetry::shutdown`], when nothing counts any more; see [`FLUSH_BUDGET`].
+    pub async fn stop(&self, deadline: Instant) {
+        if let Some(outbound) = &self.0.outbound {
+            outbound.stop(deadline).await;
+        }
+    }
+
     /// Ends collection. Handles stay valid and go nowhere; a second call does nothing.
     ///
     /// # Errors
@@ -313,38 +452,10 @@ impl SelfTelemetry {
     pub fn shutdown(&self) -> Result<(), TelemetryError> {
         self.0.provider.shutdown()
     }
-
-    fn restarts(&self, id: &str, role: Role) -> BoundCounter {
-        self.0.families.restarts.bind([id, role.as_str()])
-    }
 }
 
 impl fmt::Debug for SelfTelemetry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SelfTelemetry").field("build", &self.0.build).finish_non_exhaustive()
-    }
-}
-
-/// The handles of one role, each id once.
-struct Handles<T>(Mutex<BTreeMap<Box<str>, T>>);
-
-impl<T> Default for Handles<T> {
-    fn default() -> Self {
-        Handles(Mutex::default())
-    }
-}
-
-impl<T: Clone> Handles<T> {
-    fn get(&self, id: &str, make: impl FnOnce() -> T) -> T {
-        let mut handles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(handle) = handles.get(id) {
-            return handle.clone();
-        }
-        if handles.len() >= MAX_COMPONENTS {
-            tracing::warn!(component = id, max = MAX_COMPONENTS, "too many components for a series each: sharing one");
-        }
-        let handle = make();
-        handles.insert(id.into(), handle.clone());
-        handle
     }
 }

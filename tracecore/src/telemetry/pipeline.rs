@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::families::Families;
 use super::instruments::BoundCounter;
+use super::labels::Direction;
 
 /// The metrics of one pipeline. Cheap to clone; two handles of one id are the same.
 #[derive(Clone)]
@@ -18,11 +19,12 @@ struct Inner {
 
 impl PipelineTelemetry {
     pub(super) fn new(families: &Families, id: &str) -> Self {
+        let families = &families.pipeline;
         PipelineTelemetry(Arc::new(Inner {
-            items_in: families.pipeline_items.bind([id, "in"]),
-            items_out: families.pipeline_items.bind([id, "out"]),
-            bytes_in: families.pipeline_bytes.bind([id, "in"]),
-            bytes_out: families.pipeline_bytes.bind([id, "out"]),
+            items_in: families.items.bind([id, Direction::In.as_str()]),
+            items_out: families.items.bind([id, Direction::Out.as_str()]),
+            bytes_in: families.bytes.bind([id, Direction::In.as_str()]),
+            bytes_out: families.bytes.bind([id, Direction::Out.as_str()]),
         }))
     }
 

@@ -27,14 +27,15 @@ struct Inner {
 
 impl ProcessorTelemetry {
     pub(super) fn new(families: &Families, id: &str) -> Self {
-        let (errors, component) = (families.processor_errors.clone(), id.to_owned());
+        let families = &families.processor;
+        let (errors, component) = (families.errors.clone(), id.to_owned());
         let errors = KindCounters::new(move |kind| errors.bind([kind.as_str(), &component]));
         errors.declare(&RUNTIME_KINDS);
         ProcessorTelemetry(Arc::new(Inner {
-            received: families.processor_in.bind([id]),
-            sent: families.processor_out.bind([id]),
-            dropped: ProcessorDropReason::ALL.map(|reason| families.processor_dropped.bind([id, reason.as_str()])),
-            latency: families.processor_latency.bind([id]),
+            received: families.items_in.bind([id]),
+            sent: families.items_out.bind([id]),
+            dropped: ProcessorDropReason::ALL.map(|reason| families.dropped.bind([id, reason.as_str()])),
+            latency: families.latency.bind([id]),
             errors,
         }))
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::degraded::DegradedTime;
 use super::families::Families;
-use super::instruments::{BoundCounter, BoundGauge, BoundHistogram};
+use super::instruments::{BoundCounter, BoundGauge, BoundHistogram, LateGauge};
 use super::kinds::KindCounters;
 use crate::error::ErrorKind;
 use crate::time::{Clock, Duration, unix_nanos};
@@ -22,23 +22,26 @@ struct Inner {
     latency: BoundHistogram,
     degraded: Arc<DegradedTime>,
     last_activity: BoundGauge,
+    first_emission: LateGauge,
     clock: Clock,
 }
 
 impl ReceiverTelemetry {
     pub(super) fn new(families: &Families, id: &str, clock: Clock) -> Self {
+        let families = &families.receiver;
         let degraded = Arc::new(DegradedTime::new());
         let read = Arc::clone(&degraded);
-        families.receiver_degraded.bind([id], move || read.total().as_secs_f64());
-        let (errors, component) = (families.receiver_errors.clone(), id.to_owned());
+        families.degraded.bind([id], move || read.total().as_secs_f64());
+        let (errors, component) = (families.errors.clone(), id.to_owned());
         let errors = KindCounters::new(move |kind| errors.bind([kind.as_str(), &component]));
         errors.declare(&RUNTIME_KINDS);
         ReceiverTelemetry(Arc::new(Inner {
-            emissions: families.receiver_emissions.bind([id]),
+            emissions: families.emissions.bind([id]),
             errors,
-            latency: families.receiver_latency.bind([id]),
+            latency: families.latency.bind([id]),
             degraded,
-            last_activity: families.receiver_last_activity.bind([id], unix_seconds(&clock)),
+            last_activity: families.last_activity.bind([id], unix_seconds(&clock)),
+            first_emission: families.first_emission.bind_late([id]),
             clock,
         }))
     }
@@ -50,6 +53,11 @@ impl ReceiverTelemetry {
     /// Counts `n` accepted emissions.
     pub fn emitted(&self, n: u64) {
         self.0.emissions.add(n);
+    }
+
+    /// Says how long it took from the last start to the first emission that was accepted after it.
+    pub fn first_emission(&self, took: Duration) {
+        self.0.first_emission.set(took.as_secs_f64());
     }
 
     /// Counts an error.

@@ -19,6 +19,7 @@ struct Inner {
 
 impl SurfaceTelemetry {
     pub(super) fn new(families: &Families) -> Self {
+        let families = &families.service;
         SurfaceTelemetry(Arc::new(Inner {
             scrape_panics: families.scrape_panics.bind([]),
             serve_exited: Exit::ALL.map(|reason| families.serve_exited.bind([reason.as_str()])),

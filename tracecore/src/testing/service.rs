@@ -15,9 +15,9 @@ use crate::time::Clock;
 
 /// A running service and its events.
 ///
-/// It has the components that are linked into the test and those of the kit, an identity that is the same on every
-/// machine (host `node-7`, instance `one`, version 1.2.3), and a wall clock that begins at the second 1,000,000,000 of the
-/// epoch and moves with the pausable clock.
+/// It has the components that are linked into the test and those of the kit, and an identity that is the same on every
+/// machine: command `tracecore-tests`, version 1.2.3, host `node-7`, instance `one`. Its wall clock begins 1,000,000,000
+/// seconds after the epoch and moves with the pausable clock.
 ///
 /// ```
 /// use tracecore::testing::{RecordingExporter, ScriptedReceiver, TestService, metrics, pipeline};

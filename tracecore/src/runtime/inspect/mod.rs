@@ -20,7 +20,7 @@ use crate::events::{Draft, Events, ServiceEvent};
 use crate::exposition::{self, from_prometheus};
 use crate::net::BindError;
 use crate::surface::{Health, Inspect, Paths, Serving, Surface, WindowError};
-use crate::telemetry::ComponentState;
+use crate::telemetry::{ComponentState, ComponentStates};
 use crate::time::Instant;
 
 /// The window of rates that nobody asked for: long enough to even out scrapes, short enough to show what has begun.
