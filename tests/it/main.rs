@@ -18,6 +18,7 @@ mod registry;
 mod shutdown;
 mod specification;
 mod start;
+mod status;
 mod supervision;
 mod telemetry;
 mod testkit;

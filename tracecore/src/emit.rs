@@ -205,15 +205,16 @@ impl Emitter {
     /// As [`Emitter::emit`], with the latency counted from `since`.
     pub(crate) async fn emit_since(&self, batch: Batch, correlation: Option<CorrelationId>, since: Instant) -> Verdict {
         let source = &*self.0;
-        let _working = source.activity.begin();
-        let passage = Passage { correlation: correlation.unwrap_or_else(|| source.events.next_id()) };
         let items = batch.items();
+        let _working = source.activity.begin(items);
+        let passage = Passage { correlation: correlation.unwrap_or_else(|| source.events.next_id()) };
         let verdict = if batch.is_empty() { Verdict::Accepted } else { source.deliver(batch, passage).await };
         let took = since.elapsed();
         source.telemetry.observe_latency(took);
         let told = |event| Draft::of(&source.id, event).about(passage.correlation).lasting(took);
         match verdict {
             Verdict::Accepted => {
+                source.activity.put_out(items);
                 source.telemetry.emitted(1);
                 source.telemetry.mark_activity();
                 if let Some(took) = source.first.came() {
@@ -222,6 +223,7 @@ impl Emitter {
                 source.events.emit(|| told(BatchEvent::Accepted { items }));
             }
             Verdict::Refused(refusal) => {
+                source.activity.count_error();
                 source.telemetry.error(ErrorKind::Downstream);
                 let retryable = refusal != Refusal::Permanent;
                 source.events.emit(|| told(BatchEvent::Refused { items, retryable }));

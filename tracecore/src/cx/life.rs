@@ -1,5 +1,6 @@
 //! What outlives an incarnation of a component, and what all components of a service share.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,9 +20,13 @@ use crate::events::{Draft, Events, Group, ServiceEvent};
 use crate::net::Bound;
 use crate::runtime::Failure;
 use crate::status::{Changed, LastError, State, StatusCell};
-use crate::telemetry::StopReason;
-use crate::telemetry::{ComponentTelemetry, ExporterTelemetry, ProcessorTelemetry, ReceiverTelemetry, SelfTelemetry};
+use crate::telemetry::{
+    ComponentTelemetry, ExporterTelemetry, ProcessorTelemetry, ReceiverTelemetry, SelfTelemetry, StopReason,
+};
 use crate::time::{Clock, Instant};
+
+/// The longest message of a last error that is kept, in bytes: some backends answer with a page. The log has it whole.
+const MAX_ERROR_BYTES: usize = 1024;
 
 /// How often an exporter's rejections are logged.
 const REJECTION_LOG_INTERVAL: Duration = Duration::from_secs(60);
@@ -119,26 +124,70 @@ impl Own {
     }
 }
 
-/// What a component is doing. Two atomic adds and a store for each piece of work.
+/// What a component is doing, and has done: three atomic adds and a store for each batch, one more for what goes out.
+///
+/// The totals stand beside the instruments of the self-telemetry because those cannot be read back.
 #[derive(Debug)]
 pub(crate) struct Activity {
     origin: Instant,
     under_way: AtomicU64,
     /// Microseconds from the origin to the end of the last work, plus one; 0 for none.
     last: AtomicU64,
+    items_in: AtomicU64,
+    items_out: AtomicU64,
+    errors: AtomicU64,
+}
+
+/// What a component has done since it was made, over all its lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// Items that came to it: a receiver tried to emit them, a processor was shown them, an exporter's consumer took
+    /// them out of the queue.
+    pub(crate) items_in: u64,
+    /// Items that left it: emitted and accepted, passed on, delivered.
+    pub(crate) items_out: u64,
+    /// Errors, of any kind.
+    pub(crate) errors: u64,
 }
 
 impl Default for Activity {
     fn default() -> Self {
-        Activity { origin: Instant::now(), under_way: AtomicU64::new(0), last: AtomicU64::new(0) }
+        Activity {
+            origin: Instant::now(),
+            under_way: AtomicU64::new(0),
+            last: AtomicU64::new(0),
+            items_in: AtomicU64::new(0),
+            items_out: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+        }
     }
 }
 
 impl Activity {
-    /// Work begins; it ends with the guard.
-    pub(crate) fn begin(&self) -> Working<'_> {
+    /// Work on a batch of this many items begins; it ends with the guard.
+    pub(crate) fn begin(&self, items: u64) -> Working<'_> {
         self.under_way.fetch_add(1, Ordering::Relaxed);
+        self.items_in.fetch_add(items, Ordering::Relaxed);
         Working(self)
+    }
+
+    /// This many items have left the component as they should.
+    pub(crate) fn put_out(&self, items: u64) {
+        self.items_out.fetch_add(items, Ordering::Relaxed);
+    }
+
+    /// The component had an error.
+    pub(crate) fn count_error(&self) {
+        self.errors.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The totals now. They are read one after the other: a batch under way may stand in one and not yet in another.
+    pub(crate) fn totals(&self) -> Totals {
+        Totals {
+            items_in: self.items_in.load(Ordering::Relaxed),
+            items_out: self.items_out.load(Ordering::Relaxed),
+            errors: self.errors.load(Ordering::Relaxed),
+        }
     }
 
     /// Whether there is work under way, or was within `window`.
@@ -147,7 +196,7 @@ impl Activity {
     }
 
     /// How long ago its last work ended; `None` if it never worked.
-    pub(crate) fn idle_for(&self) -> Option<Duration> {
+    fn idle_for(&self) -> Option<Duration> {
         let last = self.last.load(Ordering::Relaxed).checked_sub(1)?;
         Some(self.origin.elapsed().saturating_sub(Duration::from_micros(last)))
     }
@@ -192,6 +241,7 @@ impl Base {
 
     /// Counts an error of the component under its kind.
     pub(crate) fn count_error(&self, kind: ErrorKind) {
+        self.activity.count_error();
         match &self.own {
             Own::Receiver { telemetry, .. } => telemetry.error(kind),
             Own::Processor { telemetry } => telemetry.error(kind),
@@ -273,8 +323,10 @@ impl Base {
         self.changed(self.status.deliver(true, self.shared.clock.now()));
     }
 
-    fn remember(&self, kind: ErrorKind, message: &str) {
-        self.status.failed(LastError { kind, message: message.into(), at: self.shared.clock.now() });
+    /// Keeps an error as the last one.
+    pub(crate) fn remember(&self, kind: ErrorKind, message: &str) {
+        let message = shortened(message, MAX_ERROR_BYTES);
+        self.status.failed(LastError { kind, message: (&*message).into(), at: self.shared.clock.now() });
     }
 
     fn changed(&self, changed: Option<Changed>) {
@@ -345,5 +397,42 @@ impl std::ops::Deref for Base {
 
     fn deref(&self) -> &Life {
         &self.0
+    }
+}
+
+/// The text, or as much of it as fits, with an ellipsis.
+fn shortened(text: &str, max_bytes: usize) -> Cow<'_, str> {
+    const ELLIPSIS: &str = "…";
+    if text.len() <= max_bytes {
+        return text.into();
+    }
+    let end = text.floor_char_boundary(max_bytes.saturating_sub(ELLIPSIS.len()));
+    format!("{}{ELLIPSIS}", &text[..end]).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        assert_eq!(shortened("abcdef", 6), "abcdef");
+        assert_eq!(shortened("abcdefg", 6), "abc…");
+        assert_eq!(shortened("abägggg", 6), "ab…", "the ä would be cut in two");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn busy_is_who_works_or_did_within_the_window() {
+        let window = Duration::from_secs(15);
+        let activity = Activity::default();
+        assert!(!activity.is_busy(window), "it never worked");
+        let working = activity.begin(1);
+        tokio::time::advance(4 * window).await;
+        assert!(activity.is_busy(window), "it works");
+        drop(working);
+        tokio::time::advance(window - Duration::from_millis(1)).await;
+        assert!(activity.is_busy(window));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(!activity.is_busy(window));
     }
 }

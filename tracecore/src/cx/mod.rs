@@ -30,7 +30,7 @@ use crate::status::{ComponentStatus, State};
 use crate::telemetry::DropReason;
 use crate::time::{Instant, unix_nanos};
 
-pub(crate) use life::{Activity, Base, Drain, Fatal, Own, Shared};
+pub(crate) use life::{Activity, Base, Drain, Fatal, Own, Shared, Totals};
 pub(crate) use resources::LISTENER;
 pub use resources::Resources;
 use resources::{Held, THREAD};
@@ -253,6 +253,7 @@ impl<C: Receiver> Cx<C> {
     /// Counts and logs an error that the receiver survives.
     pub fn report(&self, error: &C::Error) {
         self.base.count_error(error.kind());
+        self.base.remember(error.kind(), &Report(error).to_string());
         tracing::warn!(component = %self.base.id, kind = %error.kind(), error = %Report(error), "the receiver had an error");
     }
 

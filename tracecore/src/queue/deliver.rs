@@ -195,12 +195,13 @@ impl<C: Exporter> Outlet<C> {
         match &result {
             Ok(()) => {
                 self.telemetry().call_succeeded();
+                self.base.activity.put_out(items);
                 self.base.delivered();
                 self.worked.store(true, Ordering::Relaxed);
                 self.tell(passage, || self.draft(ExportEvent::Succeeded { items, attempt }).lasting(took));
             }
             Err(failure) => {
-                self.telemetry().call_failed(failure.kind);
+                self.base.count_error(failure.kind);
                 let (kind, retryable) = (failure.kind, failure.retry != Retry::Permanent);
                 self.tell(passage, || self.draft(ExportEvent::Failed { kind, retryable, attempt }).lasting(took));
             }
@@ -210,6 +211,7 @@ impl<C: Exporter> Outlet<C> {
 
     fn give_up(&self, batch: &Batch, passage: Passage, failure: &Failure, reason: DropReason) -> Outcome {
         self.lose(batch, passage, reason);
+        self.base.remember(failure.kind, &failure.message);
         let items = batch.items();
         tracing::error!(component = %self.base.id, items, kind = %failure.kind, error = %failure, reason = reason.as_str(), "a batch is lost");
         Outcome::Lost { retryable: reason == DropReason::RetryExhausted }
@@ -258,7 +260,7 @@ impl<C: Exporter> Outlet<C> {
             match self.make().await {
                 Ok(()) => return self.base.started(began.elapsed()),
                 Err(not_started) => {
-                    self.telemetry().call_failed(not_started.kind);
+                    self.base.count_error(not_started.kind);
                     failure = not_started;
                 }
             }
@@ -277,7 +279,7 @@ impl<C: Exporter> ErasedOutlet for Outlet<C> {
     fn consume(self: Arc<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             while let Some(taken) = self.queue.next().await {
-                let _working = self.base.activity.begin();
+                let _working = self.base.activity.begin(taken.batch.items());
                 let mut under_way = UnderWay { outlet: &*self, taken, settled: false };
                 let outcome = self.deliver(&under_way.taken.batch, under_way.taken.passage).await;
                 under_way.settle(outcome);

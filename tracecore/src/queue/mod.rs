@@ -19,7 +19,7 @@ mod tests;
 
 pub(crate) use bounded::{Place, Queue, Taken};
 pub(crate) use deliver::{ErasedOutlet, Outlet};
-pub(crate) use load::Load;
+pub(crate) use load::{Fill, Load};
 pub use settings::{CircuitBreaker, Delivery as DeliverySettings, Overflow, RetryOnFailure, SendingQueue, Sizer};
 
 /// How a delivery ended.

@@ -7,6 +7,7 @@
 mod backoff;
 mod board;
 mod failure;
+mod inspect;
 mod service;
 mod spec;
 mod stop;

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::inspect::serve_surface;
 use super::spec::Stage;
 use super::stop;
 use super::supervise::{Announce, FirstStart, start_until, supervise};
@@ -18,13 +19,12 @@ use crate::cx::{Activity, Base, Drain, Fatal, Own, Resources, Shared, measured};
 use crate::emit::{Branch, Emitter, Exit, Route};
 use crate::error::ErrorKind;
 use crate::events::{ConfigEvent, Draft, Events, ServiceEvent};
-use crate::exposition::{self, from_prometheus};
 use crate::graph::{Graph, Plan, PlannedExporter, PlannedPipeline};
 use crate::net::BindError;
 use crate::queue::{ErasedOutlet, Queue};
 use crate::registry::Registry;
 use crate::status::{State, Status};
-use crate::surface::{Health, Paths, Serving, Surface};
+use crate::surface::Serving;
 use crate::telemetry::{BuildInfo, Resource, SelfTelemetry, TelemetryError};
 use crate::time::{Clock, Instant};
 
@@ -266,6 +266,8 @@ pub struct Running {
     pub(super) backgrounds: JoinSet<()>,
     /// The supervisors of receivers.
     pub(super) supervisors: JoinSet<()>,
+    /// What takes samples for the surface.
+    pub(super) sampler: JoinSet<()>,
     unready: Option<mpsc::Receiver<std::convert::Infallible>>,
     /// When the start began.
     began: Instant,
@@ -313,6 +315,7 @@ impl Running {
             consumers: JoinSet::new(),
             backgrounds: JoinSet::new(),
             supervisors: JoinSet::new(),
+            sampler: JoinSet::new(),
             unready: None,
             began: Instant::now(),
         }
@@ -322,7 +325,9 @@ impl Running {
         self.shared.telemetry.start();
         let (readiness, unready) = mpsc::channel(1);
         self.unready = Some(unready);
-        self.surface = serve_surface(&self.telemetry_settings, &self.shared.telemetry).await?;
+        let Running { telemetry_settings, shared, board, sampler, .. } = self;
+        shared.telemetry.register_components(board);
+        self.surface = serve_surface(telemetry_settings, shared, board, sampler).await?;
         self.start_exporters(plan.exporters, &readiness).await?;
         let (branches, feeds) = self.start_processors(plan.pipelines, &readiness).await?;
         let mut pending = Vec::new();
@@ -523,28 +528,6 @@ impl Running {
         let deadline = Instant::now() + self.drain_timeout;
         stop::stop(self, deadline).await;
     }
-}
-
-/// The telemetry surface, if it is enabled.
-async fn serve_surface(
-    settings: &crate::config::Telemetry,
-    telemetry: &SelfTelemetry,
-) -> Result<Option<Serving>, BindError> {
-    if !settings.enabled {
-        return Ok(None);
-    }
-    let surface = Surface::bind(&settings.listen.to_string()).await?;
-    let paths = Paths {
-        metrics: settings.paths.metrics.to_string(),
-        healthz: settings.paths.healthz.to_string(),
-        readyz: settings.paths.readyz.to_string(),
-    };
-    let source = telemetry.clone();
-    let gather = move |format, out: &mut String| {
-        // Nothing is left out: the names were checked when the families were made.
-        let _omitted = exposition::encode(&from_prometheus(&source.gather()), format, out);
-    };
-    Ok(Some(surface.serve(paths, Health::new(), Arc::new(gather), Arc::new(telemetry.surface()))))
 }
 
 /// Starts a processor and supervises its background.

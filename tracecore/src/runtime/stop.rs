@@ -32,6 +32,7 @@ pub(super) async fn stop(mut running: Running, deadline: Instant) {
     let surface = async {
         if let Some(mut surface) = running.surface.take() {
             surface.shutdown(Instant::now() + SHUTDOWN_BUDGET).await;
+            abort(&mut running.sampler).await;
         }
     };
     // Side by side: together they may not take longer than the surface alone.

@@ -68,6 +68,10 @@ pub enum Command {
     PanicBeside,
     /// Say whether it is degraded.
     Degraded(bool),
+    /// Say that a person must mend something.
+    PermanentError,
+    /// Say that the collector must not go on.
+    FatalError,
     /// Panic.
     Panic,
     /// Return an error from `run`.
@@ -201,6 +205,8 @@ impl Receiver for TestSource {
                 Command::PanicBeside => cx.spawn("panic", async { panic!("told to panic in a task") }),
                 Command::Degraded(true) => cx.report_status(ComponentStatus::RecoverableError(&ReceiveFailure::Told)),
                 Command::Degraded(false) => cx.report_status(ComponentStatus::Ok),
+                Command::PermanentError => cx.report_status(ComponentStatus::PermanentError(&ReceiveFailure::Told)),
+                Command::FatalError => cx.report_status(ComponentStatus::FatalError(&ReceiveFailure::Told)),
                 Command::Panic => panic!("told to panic"),
                 Command::Fail => return Err(ReceiveFailure::Told),
                 Command::End => return Ok(()),
