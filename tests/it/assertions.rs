@@ -361,6 +361,14 @@ fn a_state_that_does_not_come_is_told_with_the_one_that_is() {
 
     let (message, _) = failure(async { drop(service().await.wait_restart("test_source").await) });
     assert!(message.contains("`test_source` was not restarted more than 0 times"), "{message}");
+    let (message, _) = failure(async {
+        let (receiver, exporter) = (ScriptedReceiver::new(), RecordingExporter::new());
+        let mut service = TestService::start(&pipeline(&receiver, &exporter, "")).await;
+        receiver.tell(Command::Fail);
+        service.wait_restart("test_source").await;
+        service.wait_restart("test_source").await;
+    });
+    assert!(message.contains("`test_source` was not restarted more than 1 times"), "{message}");
     let (message, _) = failure(async { drop(service().await.wait_improved("test_source").await) });
     assert!(message.contains("`test_source` is no better than ok"), "{message}");
     let (message, _) = failure(async { drop(service().await.wait_healthy("clokc").await) });
