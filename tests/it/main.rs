@@ -8,6 +8,7 @@ mod delivery;
 mod encode;
 mod every_event;
 mod expand;
+mod flood;
 mod generated;
 mod pipelines;
 mod prometheus_exporter;
