@@ -184,7 +184,7 @@ fn an_event_that_nobody_hears_is_not_even_made() {
     drop(events.subscribe(Filter::all()));
     events.emit(|| Draft::new(ServiceEvent::Ready {}));
     allocates_nothing("an event after the last subscriber", || {
-        events.emit::<ServiceEvent>(|| unreachable!("it has gone"))
+        events.emit::<ServiceEvent>(|| unreachable!("it has gone"));
     });
 }
 
