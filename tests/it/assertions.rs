@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tracecore::config::ComponentId;
 use tracecore::events::{BatchEvent, Draft, Events, Filter, PoolEvent, RetryEvent, ServiceEvent, Subscription};
 use tracecore::status::State;
@@ -69,6 +70,7 @@ async fn an_event_is_waited_for_past_others_and_given() {
 #[tokio::test(start_paused = true)]
 async fn an_event_of_before_the_block_does_not_count() {
     let (events, mut heard) = bus();
+    ready(&events);
     dropped(&events, 1);
     let event = assert_event!(heard, "batch.dropped" => { dropped(&events, 2) });
     assert_eq!(event.to_string(), "batch.dropped items=2 reason=queue_full");
@@ -78,6 +80,7 @@ async fn an_event_of_before_the_block_does_not_count() {
 fn an_event_of_before_the_block_does_not_help() {
     let (events, mut heard) = bus();
     let (message, _) = failure(async {
+        ready(&events);
         dropped(&events, 3);
         assert_event!(heard, "batch.dropped" => { ready(&events) });
     });
@@ -131,8 +134,10 @@ fn what_a_bounded_subscription_missed_is_told() {
 
 #[test]
 fn without_a_bus_an_event_is_not_waited_for() {
-    let mut heard = Events::switched_off().subscribe(Filter::all());
+    let events = Events::switched_off();
+    let mut heard = events.subscribe(Filter::all());
     let (message, _) = failure(async {
+        ready(&events);
         assert_event!(heard, "service.ready");
     });
     assert!(
@@ -211,13 +216,14 @@ async fn an_event_is_refuted_for_as_long_as_the_clock_is_told_to_go_on() {
 }
 
 /// A task that drops five items after a minute.
-fn drops_after_a_minute(events: &Events) -> tokio::task::JoinHandle<()> {
-    let events = events.clone();
-    tokio::task::spawn(async move {
+fn drops_after_a_minute(events: &Events) -> JoinSet<()> {
+    let (events, mut tasks) = (events.clone(), JoinSet::new());
+    tasks.spawn(async move {
         let never = std::future::pending::<()>();
         let _ = tokio::time::timeout(Duration::from_secs(60), never).await;
         dropped(&events, 5);
-    })
+    });
+    tasks
 }
 
 #[test]
@@ -247,7 +253,8 @@ fn nothing_is_refuted_by_not_waiting() {
     assert!(message.contains("needs a paused clock"), "{message}");
 
     let (message, _) = failure(async {
-        let mut heard = Events::switched_off().subscribe(Filter::all());
+        let events = Events::switched_off();
+        let mut heard = events.subscribe(Filter::all());
         refute_event!(heard, "batch.dropped"; for Duration::from_secs(1));
     });
     assert!(message.contains("no more events can come"), "{message}");
@@ -273,11 +280,12 @@ fn nothing_is_refuted_by_not_waiting() {
 fn what_follows_from_a_block_is_not_refuted() {
     let (events, mut heard) = bus();
     let (message, line) = failure(async {
+        let mut tasks = JoinSet::new();
         dropped(&events, 1);
         refute_event!(heard, "batch.dropped" => { ready(&events) });
         refute_event!(heard, "batch.dropped" => {
             let events = events.clone();
-            tokio::task::spawn(async move {
+            tasks.spawn(async move {
                 for _ in 0..100 {
                     tokio::task::yield_now().await;
                 }
@@ -353,6 +361,14 @@ fn a_state_that_does_not_come_is_told_with_the_one_that_is() {
 
     let (message, _) = failure(async { drop(service().await.wait_restart("test_source").await) });
     assert!(message.contains("`test_source` was not restarted more than 0 times"), "{message}");
+    let (message, _) = failure(async {
+        let (receiver, exporter) = (ScriptedReceiver::new(), RecordingExporter::new());
+        let mut service = TestService::start(&pipeline(&receiver, &exporter, "")).await;
+        receiver.tell(Command::Fail);
+        service.wait_restart("test_source").await;
+        service.wait_restart("test_source").await;
+    });
+    assert!(message.contains("`test_source` was not restarted more than 1 times"), "{message}");
     let (message, _) = failure(async { drop(service().await.wait_improved("test_source").await) });
     assert!(message.contains("`test_source` is no better than ok"), "{message}");
     let (message, _) = failure(async { drop(service().await.wait_healthy("clokc").await) });
