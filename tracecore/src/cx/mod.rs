@@ -4,6 +4,7 @@
 //! work, sockets. It writes no `select!` and spawns nothing on its own, so shutdown, supervision and tests hold for
 //! every component alike. Deliberately absent: the other components, and the SDK behind the metrics.
 
+mod activity;
 mod life;
 mod resources;
 mod task;
@@ -30,7 +31,8 @@ use crate::status::{ComponentStatus, State};
 use crate::telemetry::DropReason;
 use crate::time::{Instant, unix_nanos};
 
-pub(crate) use life::{Activity, Base, Drain, Fatal, Own, Shared, Totals};
+pub(crate) use activity::{Activity, Totals};
+pub(crate) use life::{Base, Drain, Fatal, Own, Shared};
 pub(crate) use resources::LISTENER;
 pub use resources::Resources;
 use resources::{Held, THREAD};
