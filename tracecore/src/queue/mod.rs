@@ -5,9 +5,9 @@
 //! taken out: what is under way counts against the bound, in requests or items or bytes, and always in bytes.
 //! Deliberately absent: persistence and batching.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the consumers do not ask it yet"))]
 mod breaker;
 mod deliver;
+mod guard;
 mod settings;
 
 use std::collections::VecDeque;
@@ -19,6 +19,7 @@ use crate::emit::Passage;
 use crate::signal::Batch;
 use crate::telemetry::QueueDepth;
 
+pub(crate) use breaker::Breaker;
 pub(crate) use deliver::{ErasedOutlet, Outlet};
 pub use settings::{CircuitBreaker, Delivery as DeliverySettings, Overflow, RetryOnFailure, SendingQueue, Sizer};
 
