@@ -103,23 +103,23 @@ async fn a_declared_summary_is_shown_with_its_quantiles_and_totals() {
     let (_, body) = ask(address, "GET", "/metrics", "*/*").await;
     let expected = r#"# HELP test_latency_seconds How long an answer took.
 # TYPE test_latency_seconds summary
-test_latency_seconds{instance="one",job="tracecore",test_device="gpu0",quantile="0.5"} 0.25
-test_latency_seconds{instance="one",job="tracecore",test_device="gpu0",quantile="0.9"} 0.25
-test_latency_seconds{instance="one",job="tracecore",test_device="gpu0",quantile="0.95"} 0.25
-test_latency_seconds{instance="one",job="tracecore",test_device="gpu0",quantile="0.99"} 0.25
-test_latency_seconds_sum{instance="one",job="tracecore",test_device="gpu0"} 0.5
-test_latency_seconds_count{instance="one",job="tracecore",test_device="gpu0"} 2
+test_latency_seconds{instance="one",job="tracecore-tests",test_device="gpu0",quantile="0.5"} 0.25
+test_latency_seconds{instance="one",job="tracecore-tests",test_device="gpu0",quantile="0.9"} 0.25
+test_latency_seconds{instance="one",job="tracecore-tests",test_device="gpu0",quantile="0.95"} 0.25
+test_latency_seconds{instance="one",job="tracecore-tests",test_device="gpu0",quantile="0.99"} 0.25
+test_latency_seconds_sum{instance="one",job="tracecore-tests",test_device="gpu0"} 0.5
+test_latency_seconds_count{instance="one",job="tracecore-tests",test_device="gpu0"} 2
 "#;
     assert_eq!(lines(&body, "test_latency"), expected, "{body}");
     let (_, body) = ask(address, "GET", "/metrics", "application/openmetrics-text").await;
     let expected = r#"# HELP test_size_bytes How large an answer was.
 # TYPE test_size_bytes summary
 # UNIT test_size_bytes bytes
-test_size_bytes{instance="one",job="tracecore",quantile="0.0"} 1024
-test_size_bytes{instance="one",job="tracecore",quantile="0.5"} 1024
-test_size_bytes{instance="one",job="tracecore",quantile="1.0"} 1024
-test_size_bytes_sum{instance="one",job="tracecore"} 1024
-test_size_bytes_count{instance="one",job="tracecore"} 1
+test_size_bytes{instance="one",job="tracecore-tests",quantile="0.0"} 1024
+test_size_bytes{instance="one",job="tracecore-tests",quantile="0.5"} 1024
+test_size_bytes{instance="one",job="tracecore-tests",quantile="1.0"} 1024
+test_size_bytes_sum{instance="one",job="tracecore-tests"} 1024
+test_size_bytes_count{instance="one",job="tracecore-tests"} 1
 "#;
     assert_eq!(lines(&body, "test_size"), expected, "{body}");
 

@@ -239,3 +239,29 @@ async fn empty_payload_is_success() {
     rig.stop().await;
     assert!(sink.taken().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn two_pipelines_into_one_exporter_get_room_for_both_batches_or_for_none() {
+    for (size, verdict) in [(1, FOR_GOOD), (2, Verdict::Accepted)] {
+        let (source, sink) = (Source::new(), Sink::new());
+        let settings = format!("sending_queue: {{queue_size: {size}, on_overflow: block}}");
+        let yaml = pipeline(&source, &sink, &settings);
+        let yaml = yaml + "    metrics/again:\n      receivers: [test_source]\n      exporters: [test_sink]\n";
+        let rig = Rig::start(&yaml).await;
+        for _ in 0..3 {
+            assert_eq!(source.emit(metrics("to both", 1)).await, verdict, "a queue of {size}");
+        }
+        rig.stop().await;
+        assert_eq!(sink.items(), if size == 1 { 0 } else { 6 });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_counted_in_bytes_has_the_lower_of_both_bounds() {
+    let (batch, source, sink) = (metrics("a batch", 10), Source::new(), Sink::new());
+    let settings = format!("sending_queue: {{sizer: bytes, queue_size: 100000, max_bytes: {}}}", batch.size());
+    let rig = Rig::start(&pipeline(&source, &sink, &settings)).await;
+    assert_eq!(source.emit(metrics("a larger one", 20)).await, FOR_GOOD);
+    assert_eq!(source.emit(batch).await, Verdict::Accepted);
+    rig.stop().await;
+}

@@ -17,7 +17,7 @@ use crate::config::{ComponentId, PipelineId};
 use crate::cx::Activity;
 use crate::error::ErrorKind;
 use crate::events::{BatchEvent, CorrelationId, Draft, Events, ResourceEvent};
-use crate::queue::{Full, Outcome, Overflow, Place, Queue};
+use crate::queue::{Full, Load, Outcome, Overflow, Place, Queue};
 use crate::runtime::{Processed, Stage};
 use crate::signal::{Batch, Signal};
 use crate::telemetry::{DropReason, ExporterTelemetry, PipelineTelemetry, ReceiverTelemetry};
@@ -94,6 +94,10 @@ pub(crate) struct Passage {
     pub(crate) correlation: CorrelationId,
 }
 
+/// The passage of a batch in a test of what does not look at it.
+#[cfg(test)]
+pub(crate) const PASSAGE: Passage = Passage { correlation: CorrelationId(1) };
+
 /// The branches that a receiver feeds.
 #[derive(Default)]
 pub(crate) struct Route {
@@ -135,8 +139,8 @@ struct Reserved {
 enum Reservation {
     /// A place wherever there must be one.
     Complete(Vec<Reserved>),
-    /// No place in this queue now; all other places were given back.
-    WaitFor(Exit, Batch),
+    /// No place in the queue of this exit now; all other places were given back.
+    WaitFor(Exit),
     /// No place.
     Refused(Refusal),
 }
@@ -197,10 +201,14 @@ impl Source {
         let (items, bytes) = (batch.items(), batch.size() as u64);
         let signal = batch.signal();
         drop(batch);
+        let mut handed_over = None;
         let reserved = loop {
-            match reserve(&shaped, passage, &self.events) {
+            match reserve(&shaped, handed_over.take(), passage, &self.events) {
                 Reservation::Complete(reserved) => break reserved,
-                Reservation::WaitFor(exit, batch) => exit.queue.room_for(&batch).await,
+                Reservation::WaitFor(exit) => match exit.queue.room_for(exit.load(&shaped)).await {
+                    Ok(place) => handed_over = Some(place),
+                    Err(full) => return Verdict::Refused(exit.refusal(full, &shaped)),
+                },
                 Reservation::Refused(refused) => return Verdict::Refused(refused),
             }
         };
@@ -264,13 +272,39 @@ impl Branch {
     }
 }
 
-/// Step two: a place in the queue of every exporter. Holds no place when it asks to wait.
-fn reserve(shaped: &[Shaped], passage: Passage, events: &Events) -> Reservation {
+impl Exit {
+    /// What of a delivery goes into this queue: two pipelines can end in one exporter.
+    fn load(&self, shaped: &[Shaped]) -> Load {
+        let here = |exit: &&Exit| Arc::ptr_eq(&exit.queue, &self.queue);
+        shaped
+            .iter()
+            .flat_map(|Shaped { branch, batch }| branch.exits.iter().filter(here).map(|_| Load::of(batch)))
+            .fold(Load::default(), Load::plus)
+    }
+
+    /// What the sender hears when this queue has no place.
+    fn refusal(&self, full: Full, shaped: &[Shaped]) -> Refusal {
+        if full == Full::ForEver {
+            tracing::warn!(
+                component = %self.id,
+                load = ?self.load(shaped),
+                "a batch is larger than the exporter's queue: raise sending_queue.queue_size or max_bytes"
+            );
+            return Refusal::Permanent;
+        }
+        Refusal::RETRYABLE
+    }
+}
+
+/// Step two: a place in the queue of every exporter, the first of them out of what was `handed_over` to this sender
+/// after it waited. Holds no place when it asks to wait.
+fn reserve(shaped: &[Shaped], mut handed_over: Option<Place>, passage: Passage, events: &Events) -> Reservation {
     let mut reserved = Vec::new();
     let mut dropped = Vec::new();
     for Shaped { branch, batch } in shaped {
         for exit in &branch.exits {
-            let place = exit.queue.reserve(batch);
+            let handed_over = handed_over.as_mut().and_then(|place| place.split(&exit.queue, batch));
+            let place = handed_over.map_or_else(|| exit.queue.reserve(batch), Ok);
             if matches!(place, Err(Full::Now)) {
                 let exhausted = ResourceEvent::Exhausted { resource: "queue" };
                 events.emit(|| Draft::of(&exit.id, exhausted).about(passage.correlation));
@@ -281,20 +315,11 @@ fn reserve(shaped: &[Shaped], passage: Passage, events: &Events) -> Reservation 
                     reserved.push(Reserved { place, batch: batch.clone(), waits_for_result });
                     continue;
                 }
-                (Err(Full::Now), Overflow::Block) => return Reservation::WaitFor(exit.clone(), batch.clone()),
+                (Err(Full::Now), Overflow::Block) => return Reservation::WaitFor(exit.clone()),
                 (Err(Full::Now), Overflow::Drop) => DropReason::QueueFull,
                 (Err(Full::Closed), Overflow::Drop) => DropReason::Stopped,
                 (Err(Full::ForEver), Overflow::Drop) => DropReason::TooLarge,
-                (Err(Full::ForEver), _) => {
-                    tracing::warn!(
-                        component = %exit.id,
-                        bytes = batch.size(),
-                        items = batch.items(),
-                        "a batch is larger than the exporter's queue: raise sending_queue.queue_size or max_bytes"
-                    );
-                    return Reservation::Refused(Refusal::Permanent);
-                }
-                (Err(Full::Now | Full::Closed), _) => return Reservation::Refused(Refusal::RETRYABLE),
+                (Err(full), _) => return Reservation::Refused(exit.refusal(full, shaped)),
             };
             dropped.push((exit, batch.items(), reason));
         }

@@ -51,6 +51,10 @@ pub mod net;
 pub mod queue;
 pub mod registry;
 pub mod runtime;
+#[cfg(any(test, feature = "testing"))]
+pub mod seam;
+#[cfg(not(any(test, feature = "testing")))]
+mod seam;
 pub mod signal;
 pub mod status;
 pub mod surface;

@@ -1,9 +1,9 @@
 //! Waits that grow.
 
-use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::seam;
 use crate::time::Instant;
 
 /// Exponential back-off with jitter, so that a thousand nodes do not come back at the same instant.
@@ -14,23 +14,19 @@ pub(crate) struct Backoff {
     max: Duration,
     multiplier: f64,
     jitter: f64,
-    /// Random bits: the standard library seeds each `RandomState` differently.
-    random: RandomState,
-    step: u64,
 }
 
 impl Backoff {
     /// Waits from `initial` to `max`, each `multiplier` times the one before, give or take the share `jitter`.
     pub(crate) fn new(initial: Duration, max: Duration, multiplier: f64, jitter: f64) -> Self {
-        Backoff { initial, next: initial, max, multiplier, jitter, random: RandomState::new(), step: 0 }
+        Backoff { initial, next: initial, max, multiplier, jitter }
     }
 
     /// How long to wait now.
     pub(crate) fn wait(&mut self) -> Duration {
         let nominal = self.next;
         self.next = scaled(nominal, self.multiplier).min(self.max);
-        self.step += 1;
-        let unit = self.random.hash_one(self.step) as f64 / u64::MAX as f64;
+        let unit = seam::random() as f64 / u64::MAX as f64;
         scaled(nominal, 1.0 + self.jitter * (2.0 * unit - 1.0))
     }
 
@@ -108,5 +104,20 @@ mod tests {
         }
         backoff.reset();
         assert!(backoff.wait() <= Duration::from_millis(150));
+    }
+
+    #[test]
+    fn waits_differ_by_chance_and_are_the_same_under_the_same_seed() {
+        let waits = || {
+            let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(9), 2.0, 0.5);
+            [(); 5].map(|()| backoff.wait())
+        };
+        assert_ne!(waits(), waits());
+        let seeded = |seed| {
+            let _simulation = seam::Simulation::seeded(seed);
+            waits()
+        };
+        assert_eq!(seeded(7), seeded(7));
+        assert_ne!(seeded(7), seeded(8));
     }
 }

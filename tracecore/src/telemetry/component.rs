@@ -119,7 +119,7 @@ impl States {
             families.service.components.bind([state.as_str()], move || states.read(|source| source.count(state)));
         }
         let states = self.clone();
-        families.service.components_active.bind([], move || states.read(|source| source.active()));
+        families.service.components_active.bind([], move || states.read(ComponentStates::active));
     }
 
     pub(super) fn set(&self, source: Weak<dyn ComponentStates>) {

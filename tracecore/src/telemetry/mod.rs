@@ -3,7 +3,8 @@
 //! One [`SelfTelemetry`] belongs to one service and is handed down; nothing here is global, so that services and tests
 //! run side by side. Components report through handles ([`ReceiverTelemetry`] and its siblings) whose calls are one
 //! bound add each: they cannot fail and allocate nothing. Every series that can be known stands at its resting value
-//! from the start, so that no alert fires at boot and no first error is lost to `increase()`.
+//! from the start, so that no alert fires at boot and no first error is lost to `increase()`. What is above the
+//! [`Level`] has no series, and its handles work as before.
 //!
 //! The OpenTelemetry SDK is behind `instruments` and `provider`; none of its types is in a public signature.
 //! The one lock that a handle's call can meet is the SDK's own, around the buckets of a histogram.

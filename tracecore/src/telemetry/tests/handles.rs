@@ -162,7 +162,8 @@ fn polls_are_measured_at_the_detailed_level() {
     assert_eq!(value(&telemetry, "tracecore_component_polls_total", &CLOCK), 2.0);
     assert_eq!(value(&telemetry, "tracecore_component_poll_seconds_total", &CLOCK), 0.000_255);
     let durations = series(&telemetry, "tracecore_component_poll_duration_seconds", &CLOCK).unwrap();
-    let below: Vec<_> = durations.get_histogram().get_bucket().iter().map(|bucket| bucket.cumulative_count()).collect();
+    let below: Vec<_> =
+        durations.get_histogram().get_bucket().iter().map(prometheus::proto::Bucket::cumulative_count).collect();
     assert_eq!(below[..4], [0, 1, 1, 2]);
 
     let clock = super::telemetry().component("clock", Role::Receiver);

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
 
-use prometheus::proto::MetricType;
+use prometheus::proto::{Bucket, LabelPair, MetricType};
 
 use super::spec::{Declared, MAX_COMPONENTS, Size};
 use super::*;
@@ -141,6 +141,7 @@ fn word(kind: Kind) -> &'static str {
         Kind::Counter => "counter",
         Kind::UpDownCounter | Kind::Gauge => "gauge",
         Kind::Histogram => "histogram",
+        Kind::Summary => unreachable!("the SDK has no summaries"),
     }
 }
 
@@ -169,7 +170,7 @@ fn formula(family: &Declared) -> String {
     match owners[..] {
         [(owner, 1)] => owner.to_owned(),
         [(owner, series)] => format!("{series} × {owner}"),
-        [(_, series), _, _] if series == 1 => "components".to_owned(),
+        [(_, 1), _, _] => "components".to_owned(),
         [(_, series), _, _] => format!("{series} × components"),
         // It belongs to nobody: each of the four sees all of it.
         _ => ONE_OF_EACH.series(&family.labels).to_string(),
@@ -197,11 +198,11 @@ fn what_is_exposed_is_what_the_page_says() {
         assert_eq!(family.help(), declared.help, "{name}");
         let wanted: BTreeSet<_> = declared.labels.iter().map(|label| label.key).collect();
         for metric in family.get_metric() {
-            let keys: BTreeSet<_> = metric.get_label().iter().map(|label| label.name()).collect();
+            let keys: BTreeSet<_> = metric.get_label().iter().map(LabelPair::name).collect();
             assert_eq!(keys, wanted, "{name}");
             if family.get_field_type() == MetricType::HISTOGRAM {
                 let buckets = metric.get_histogram().get_bucket();
-                let edges: Vec<_> = buckets.iter().map(|bucket| bucket.upper_bound()).collect();
+                let edges: Vec<_> = buckets.iter().map(Bucket::upper_bound).collect();
                 assert_eq!(edges, declared.buckets, "{name}");
             }
         }

@@ -1,0 +1,172 @@
+//! The queue under many interleavings of its threads: the very source of the queue, compiled once more over a lock that
+//! hands control to the checker. A lost wake-up shows as a deadlock, which the checker reports with the schedule to
+//! replay it. What tokio's primitives do inside is one step here; tokio checks that itself.
+
+#[expect(clippy::duplicate_mod, reason = "the point is to compile the same source over another lock")]
+#[expect(dead_code, reason = "the check uses part of it")]
+#[path = "../bounded.rs"]
+mod bounded;
+
+mod sync;
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use shuttle::future::block_on;
+use shuttle::thread::{self, JoinHandle};
+
+use self::bounded::Queue;
+use super::{batch, settings};
+use crate::queue::{Full, Load, Outcome, Sizer};
+use crate::signal::Batch;
+
+/// Schedules of each kind: enough to find each fault that was tried, in a second or two.
+const SCHEDULES: usize = 1000;
+/// How many changes of priority a schedule has: the faults that take more are rare.
+const DEPTH: usize = 3;
+
+/// Runs `scenario` under random schedules, and under those that run one thread as long as they can.
+fn check(scenario: fn()) {
+    shuttle::check_random(scenario, SCHEDULES);
+    shuttle::check_pct(scenario, SCHEDULES, DEPTH);
+}
+
+fn queue() -> Arc<Queue> {
+    Queue::new(&settings(4, Sizer::Items))
+}
+
+/// A sender that waits for room; how many items it has brought in.
+fn send(queue: &Arc<Queue>, batch: Batch) -> JoinHandle<u64> {
+    let queue = Arc::clone(queue);
+    thread::spawn(move || match block_on(queue.room_for(Load::of(&batch))) {
+        Ok(place) => {
+            let items = batch.items();
+            place.commit(batch, crate::emit::PASSAGE, None);
+            items
+        }
+        Err(full) => {
+            assert_eq!(full, Full::Closed);
+            0
+        }
+    })
+}
+
+/// A sender that does not wait.
+fn try_send(queue: &Arc<Queue>, batch: Batch) -> JoinHandle<u64> {
+    let queue = Arc::clone(queue);
+    thread::spawn(move || match queue.reserve(&batch) {
+        Ok(place) => {
+            let items = batch.items();
+            place.commit(batch, crate::emit::PASSAGE, None);
+            items
+        }
+        Err(_) => 0,
+    })
+}
+
+/// A sender that stands in line, if it must, and goes away.
+fn go_away(queue: &Arc<Queue>, batch: Batch) -> JoinHandle<()> {
+    let queue = Arc::clone(queue);
+    thread::spawn(move || drop(queue.room_for(Load::of(&batch)).now_or_never()))
+}
+
+/// A consumer that delivers until the end; how many items it has delivered.
+fn consume(queue: &Arc<Queue>) -> JoinHandle<u64> {
+    let queue = Arc::clone(queue);
+    thread::spawn(move || {
+        let mut items = 0;
+        while let Some(mut taken) = block_on(queue.next()) {
+            items += taken.batch.items();
+            taken.settle(Outcome::Delivered);
+        }
+        items
+    })
+}
+
+/// A consumer that asks once, and delivers what it got.
+fn consume_and_go_away(queue: &Arc<Queue>) -> JoinHandle<u64> {
+    let queue = Arc::clone(queue);
+    thread::spawn(move || {
+        let taken = queue.next().now_or_never().flatten();
+        taken.map_or(0, |taken| taken.batch.items())
+    })
+}
+
+fn joined<const N: usize>(threads: [JoinHandle<u64>; N]) -> u64 {
+    threads.into_iter().map(|thread| thread.join().expect("no thread panics")).sum()
+}
+
+#[test]
+fn every_sender_gets_its_turn_and_every_batch_is_delivered_once() {
+    check(|| {
+        let queue = queue();
+        let senders = [4, 1, 3, 2].map(|items| send(&queue, batch(items, 1)));
+        let passing = try_send(&queue, batch(1, 1));
+        let gone = go_away(&queue, batch(4, 1));
+        let consumers = [consume(&queue), consume(&queue), consume_and_go_away(&queue)];
+        let sent = joined(senders);
+        assert_eq!(sent, 10, "a sender was sent away from an open queue");
+        let sent = sent + joined([passing]);
+        gone.join().expect("no thread panics");
+        queue.close();
+        assert_eq!(joined(consumers), sent);
+        assert_eq!((queue.abandon(), queue.used()), (0, Load::default()));
+    });
+}
+
+#[test]
+fn a_close_at_any_moment_wakes_everybody_and_loses_nothing_that_came_in() {
+    check(|| {
+        let queue = queue();
+        let senders = [4, 1, 3].map(|items| send(&queue, batch(items, 1)));
+        let gone = go_away(&queue, batch(2, 1));
+        let consumers = [consume(&queue), consume(&queue)];
+        let closing = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || queue.close())
+        };
+        let sent = joined(senders);
+        for thread in [gone, closing] {
+            thread.join().expect("no thread panics");
+        }
+        assert_eq!(joined(consumers), sent);
+        assert_eq!((queue.abandon(), queue.used()), (0, Load::default()));
+    });
+}
+
+#[test]
+fn what_is_abandoned_is_counted_and_makes_room() {
+    check(|| {
+        let queue = queue();
+        let senders = [4, 2, 3].map(|items| send(&queue, batch(items, 1)));
+        let abandoning = [0, 1].map(|_| {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || queue.abandon())
+        });
+        let consumer = consume(&queue);
+        let sent = joined(senders);
+        let abandoned = joined(abandoning);
+        queue.close();
+        assert_eq!(joined([consumer]) + abandoned, sent);
+        assert_eq!(queue.used(), Load::default());
+    });
+}
+
+#[test]
+fn no_consumer_sleeps_beside_a_batch_while_another_is_busy() {
+    check(|| {
+        let queue = queue();
+        // Reserved beforehand: the fewer steps there are, the more of their orders are tried.
+        let places =
+            [1, 2].map(|items| batch(items, 1)).map(|batch| (queue.reserve(&batch).expect("it is empty"), batch));
+        // Each takes one batch and is then busy for good.
+        let consumers = [0, 1].map(|_| {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || block_on(queue.next()).map_or(0, |taken| taken.batch.items()))
+        });
+        for (place, batch) in places {
+            place.commit(batch, crate::emit::PASSAGE, None);
+        }
+        assert_eq!(joined(consumers), 3);
+    });
+}
