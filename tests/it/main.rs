@@ -11,6 +11,7 @@ mod pipelines;
 mod prometheus_exporter;
 mod queue;
 mod registry;
+mod resilience;
 mod shutdown;
 mod start;
 mod supervision;
