@@ -154,8 +154,7 @@ pub struct RetryOnFailure {
     pub initial_interval: Period,
     /// The longest wait.
     pub max_interval: Period,
-    /// How long a batch is tried before it is dropped; 0 tries for ever. The time for which an open circuit breaker holds
-    /// it back does not count. A backend that asks for a longer wait is called after this time.
+    /// How long a batch is tried before it is dropped; 0 tries for ever. A wait at an open breaker does not count.
     pub max_elapsed_time: Delay,
     /// What each wait is multiplied with for the next.
     #[schemars(range(min = 1.0))]
@@ -222,8 +221,7 @@ impl RetryOnFailure {
 pub struct CircuitBreaker {
     /// `false`: the exporter is called however often it fails.
     pub enabled: bool,
-    /// How many calls in a row must fail to open the breaker. Of calls that were under way together one counts. A batch
-    /// that is refused for good is an answer, no failure.
+    /// How many failures in a row open the breaker. Calls that fail together count once, a refusal for good does not.
     pub failure_threshold: NonZeroU32,
     /// How long an open breaker keeps calls back before it tries the backend again.
     pub open_duration: Period,
