@@ -304,7 +304,7 @@ async fn with_an_open_breaker() -> (Rig, Sink) {
         ("failure_threshold: 3", "failure_threshold: 1"),
         ("open_duration: 30s", "open_duration: 1h"),
     ]);
-    let mut rig = Rig::start(&pipeline(&source, &sink, &settings)).await;
+    let mut rig = Rig::start(&pipeline(&source, &sink, &format!("{settings}\ntimeout: 1h"))).await;
     emit(&source, 10).await;
     rig.wait_for_all(10, event!("breaker.rejected")).await;
     (rig, sink)
@@ -315,9 +315,12 @@ async fn a_shutdown_delivers_past_an_open_breaker_if_the_backend_is_back() {
     let (rig, sink) = with_an_open_breaker().await;
     sink.answer(|_| Answer::Accept);
     let began = Instant::now();
-    assert_eq!(lost(&rig.stop().await), []);
+    let events = rig.stop().await;
+    assert_eq!(lost(&events), []);
     assert_eq!(sink.items(), 55);
     assert_eq!(began.elapsed(), Duration::ZERO, "nothing waits");
+    let closed = event!("breaker.state_changed", from = "half_open", to = "closed");
+    assert!(events.iter().any(|event| closed.accepts(event)), "the first call is a trial, which succeeds");
 }
 
 #[tokio::test(start_paused = true)]
