@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use tracecore::component::Role;
+use tracecore::config::ComponentId;
 use tracecore::error::ErrorKind;
 use tracecore::events::{Draft, Events, Filter, ServiceEvent};
 use tracecore::metrics::data::Maker;
@@ -14,14 +15,15 @@ use tracecore::metrics::{MetricSet as _, Name};
 use tracecore::signal::view::View;
 use tracecore::signal::{Batch, Signal};
 use tracecore::telemetry::{
-    BreakerState, BuildInfo, DropReason, Level, ProcessorDropReason, Resource, SelfTelemetry, StatusClass, StopReason,
-    WindowedRate,
+    BreakerState, BuildInfo, DropReason, Level, Operation, ProcessorDropReason, Resource, SelfTelemetry, SpanContext,
+    StatusClass, StopReason, WindowedRate,
 };
 use tracecore::testing::{
     RecordingExporter as Sink, ScriptedReceiver as Source, TestService as Rig, logs, metrics, pipeline, spans,
 };
 use tracecore::time::Instant;
 use tracecore_tests::{Data, Device, Direction, Phase};
+use ureq::http::{HeaderMap, Method};
 
 /// How often each call is made: enough to meet a buffer that grows now and then.
 const ROUNDS: usize = 1000;
@@ -91,6 +93,26 @@ fn hot_path_at(level: Level) {
     allocates_nothing("counting a connection in", || ingest.connection_opened());
     allocates_nothing("counting a connection out", || ingest.connection_closed());
     allocates_nothing("moving a breaker", || breaker.changed(BreakerState::Open));
+}
+
+#[test]
+fn a_span_without_traces_allocates_nothing() {
+    let telemetry = telemetry();
+    let component: ComponentId = "otlp/gateway".parse().expect("it is an id");
+    let mut headers = HeaderMap::new();
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    headers.insert("traceparent", parent.parse().expect("it is a header's value"));
+    allocates_nothing("a span, without traces", || {
+        let parent = SpanContext::from_traceparent(&headers);
+        let (component, method) = (&component, &Method::POST);
+        let operation = Operation::Request { component, method, route: Some("/v1/traces") };
+        let mut request = telemetry.traces().span(operation, parent);
+        request.set_status_class(StatusClass::Success);
+        let mut export = telemetry.traces().span(Operation::Export { component }, request.context());
+        export.set_items(1);
+        export.end(Err(ErrorKind::Connect));
+    });
+    allocates_nothing("starting what is not there", || telemetry.start());
 }
 
 #[test]

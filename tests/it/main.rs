@@ -3,9 +3,12 @@
 use components as _;
 
 mod allocation;
+mod assertions;
 mod delivery;
 mod encode;
+mod every_event;
 mod expand;
+mod flood;
 mod generated;
 mod pipelines;
 mod prometheus_exporter;
@@ -13,6 +16,7 @@ mod queue;
 mod registry;
 mod resilience;
 mod shutdown;
+mod specification;
 mod start;
 mod supervision;
 mod telemetry;

@@ -33,9 +33,10 @@ pub use node::{Key, Node, Scalar, Value};
 pub use origin::Origin;
 pub use source::{Loaded, Source, UriError, load};
 pub use substitute::{MAX_REFERENCE_DEPTH, MAX_REFERENCES};
-pub use telemetry::{Paths, Telemetry};
+pub use telemetry::{Paths, Push, Telemetry, Traces};
 pub use value::{
-    ByteSize, ByteSizeError, Delay, DurationError, Endpoint, EndpointError, MountPath, MountPathError, Period,
+    ByteSize, ByteSizeError, Delay, DurationError, Endpoint, EndpointError, HttpUrl, HttpUrlError, MountPath,
+    MountPathError, Period, Ratio, RatioError,
 };
 pub use yaml::{MAX_DEPTH, MAX_ERRORS, MAX_NODES, MAX_SOURCE_BYTES};
 

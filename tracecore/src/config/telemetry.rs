@@ -1,17 +1,20 @@
-//! The `telemetry` block: what the collector's own surface listens on.
+//! The `telemetry` block: what the collector's own surface listens on, and where it sends what it says of itself.
 //!
 //! A block that is not enabled is not looked at: a template may stay in the file.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
 use super::error::ConfigError;
 use super::node::Node;
-use super::value::{Endpoint, MountPath};
+use super::value::{Endpoint, HttpUrl, MountPath, Period, Ratio};
 use crate::telemetry::Level;
 
 /// Localhost: metrics and health say much about a machine, so showing them to a network is a decision.
 const DEFAULT_LISTEN: Endpoint = Endpoint::localhost(8888);
+
+/// What backends expect where no scraper sets the pace: OpenTelemetry's default too.
+const DEFAULT_PUSH_INTERVAL: Period = Period::secs(60);
 
 /// The collector's own surface: metrics and health.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -25,6 +28,10 @@ pub struct Telemetry {
     pub level: Level,
     /// Where each part of the surface is mounted.
     pub paths: Paths,
+    /// The collector's own traces, sent over OTLP.
+    pub traces: Traces,
+    /// The collector's own metrics, sent over OTLP beside being served.
+    pub push: Push,
 }
 
 /// Where each part of the surface is mounted.
@@ -39,9 +46,60 @@ pub struct Paths {
     pub readyz: MountPath,
 }
 
+/// The collector's own traces: a span for each ingest request, each batch and each export attempt.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Traces {
+    /// The base URL of an OTLP/HTTP backend, such as `http://localhost:4318`: spans go to `/v1/traces` below it. Empty:
+    /// there are no traces, and nothing is spent on them.
+    #[serde(deserialize_with = "url_or_empty")]
+    #[schemars(with = "String")]
+    pub endpoint: Option<HttpUrl>,
+    /// The share of the traces that begin here which are kept, from 0 to 1. A request that comes with a trace is kept
+    /// if its caller kept it.
+    pub sampling_ratio: Ratio,
+}
+
+/// The push of the collector's own metrics.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Push {
+    /// The base URL of an OTLP/HTTP backend, such as `http://localhost:4318`: metrics go to `/v1/metrics` below it.
+    /// Empty: nothing is sent.
+    #[serde(deserialize_with = "url_or_empty")]
+    #[schemars(with = "String")]
+    pub endpoint: Option<HttpUrl>,
+    /// The time from one push to the next. The last one is at the end of the service.
+    pub interval: Period,
+}
+
+fn url_or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<HttpUrl>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty());
+    text.map(|text| text.parse().map_err(de::Error::custom)).transpose()
+}
+
 impl Default for Telemetry {
     fn default() -> Self {
-        Telemetry { enabled: false, listen: DEFAULT_LISTEN, level: Level::default(), paths: Paths::default() }
+        Telemetry {
+            enabled: false,
+            listen: DEFAULT_LISTEN,
+            level: Level::default(),
+            paths: Paths::default(),
+            traces: Traces::default(),
+            push: Push::default(),
+        }
+    }
+}
+
+impl Default for Traces {
+    fn default() -> Self {
+        Traces { endpoint: None, sampling_ratio: Ratio::ONE }
+    }
+}
+
+impl Default for Push {
+    fn default() -> Self {
+        Push { endpoint: None, interval: DEFAULT_PUSH_INTERVAL }
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::resources::Resources;
 use crate::component::Role;
 use crate::config::ComponentId;
 use crate::emit::Emitter;
@@ -31,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) telemetry: SelfTelemetry,
     pub(crate) events: Events,
+    /// What components hold.
+    pub(crate) resources: Resources,
     /// The attributes that identify this process, on exported data as on its own metrics.
     pub(crate) resource: Arc<[(String, String)]>,
     /// The version of the program.

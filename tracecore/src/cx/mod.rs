@@ -5,6 +5,7 @@
 //! every component alike. Deliberately absent: the other components, and the SDK behind the metrics.
 
 mod life;
+mod resources;
 mod task;
 
 use std::fmt;
@@ -30,8 +31,10 @@ use crate::telemetry::DropReason;
 use crate::time::{Instant, unix_nanos};
 
 pub(crate) use life::{Activity, Base, Drain, Fatal, Own, Shared};
-pub(crate) use task::LISTENER;
-use task::{Held, Task};
+pub(crate) use resources::LISTENER;
+pub use resources::Resources;
+use resources::{Held, THREAD};
+use task::Task;
 
 /// What a running component may do, and what it measures.
 pub struct Cx<C: Component> {
@@ -148,12 +151,12 @@ impl<C: Component> Cx<C> {
         let (sender, receiver) = oneshot::channel();
         let base = self.base.clone();
         let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            let _held = Held::take(base, "thread");
+            let _held = Held::take(base, THREAD);
             // Nobody waits any more once the deadline has passed.
             let _ = sender.send(work());
         });
         if let Err(error) = spawned {
-            self.base.tell(|| ResourceEvent::Exhausted { resource: "thread" });
+            self.base.tell(|| ResourceEvent::Exhausted { resource: THREAD });
             return Err(Blocked::NoThread(error));
         }
         match tokio::time::timeout(deadline, receiver).await {
@@ -174,7 +177,7 @@ impl<C: Component> Cx<C> {
         let bound = Arc::new(Bound::bind(address).await?);
         let mut sockets = self.base.sockets.lock().unwrap_or_else(PoisonError::into_inner);
         sockets.insert(address.to_owned(), Arc::clone(&bound));
-        self.base.tell(|| ResourceEvent::Acquired { resource: LISTENER });
+        self.base.acquired(LISTENER);
         Ok(bound)
     }
 

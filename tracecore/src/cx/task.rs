@@ -1,13 +1,10 @@
-//! What a component does beside its own loop, and what it holds, as events.
+//! What a component does beside its own loop, as events.
 
 use std::fmt;
 
 use super::life::Base;
-use crate::events::{Draft, ResourceEvent, TaskEvent};
+use crate::events::{Draft, TaskEvent};
 use crate::time::Instant;
-
-/// The listeners among the resources.
-pub(crate) const LISTENER: &str = "listener";
 
 /// A task of a component under way.
 pub(super) struct Task<'a> {
@@ -33,24 +30,5 @@ impl<'a> Task<'a> {
     fn ended(self, event: impl FnOnce(String) -> TaskEvent) {
         let Task { base, name, began } = self;
         base.shared.events.emit(|| Draft::of(&base.id, event(name.to_owned())).lasting(began.elapsed()));
-    }
-}
-
-/// Something that there is a limited number of, taken; it is given back when this is dropped.
-pub(super) struct Held {
-    base: Base,
-    resource: &'static str,
-}
-
-impl Held {
-    pub(super) fn take(base: Base, resource: &'static str) -> Self {
-        base.tell(|| ResourceEvent::Acquired { resource });
-        Held { base, resource }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.base.tell(|| ResourceEvent::Released { resource: self.resource });
     }
 }

@@ -36,7 +36,7 @@ pub use client::{
 };
 pub use component::{ListenerFailed, serve_component};
 pub use handler::{HttpService, RequestBody};
-pub use request::{Finished, Method, RequestSpan, Route, StatusClass};
+pub use request::{Finished, Method, RequestSpan, Route};
 pub use server::{Server, serve};
 
 /// From the accept, or from the first byte of a later request, to the end of the headers. A client on the same

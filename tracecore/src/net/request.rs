@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::{Request, Response, StatusCode};
 
 use super::Observer;
+use crate::telemetry::StatusClass;
 use crate::time::Instant;
 
 /// The method of a request, as far as HTTP has a name for it. The words are those of the OpenTelemetry attribute
@@ -86,60 +87,6 @@ impl Route {
     pub const UNKNOWN: Route = Route("unknown");
 }
 
-/// The first digit of a status code: the `status_class` of a series.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum StatusClass {
-    /// 100 to 199.
-    Informational,
-    /// 200 to 299.
-    Success,
-    /// 300 to 399.
-    Redirection,
-    /// 400 to 499.
-    ClientError,
-    /// 500 to 599.
-    ServerError,
-    /// There was no answer, not a whole one, or its code is above 599.
-    Unknown,
-}
-
-impl StatusClass {
-    /// Every class, so that each series stands at zero from the start.
-    pub const ALL: [StatusClass; 6] = [
-        StatusClass::Informational,
-        StatusClass::Success,
-        StatusClass::Redirection,
-        StatusClass::ClientError,
-        StatusClass::ServerError,
-        StatusClass::Unknown,
-    ];
-
-    /// The value of the `status_class` label.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            StatusClass::Informational => "1xx",
-            StatusClass::Success => "2xx",
-            StatusClass::Redirection => "3xx",
-            StatusClass::ClientError => "4xx",
-            StatusClass::ServerError => "5xx",
-            StatusClass::Unknown => "unknown",
-        }
-    }
-}
-
-impl From<Option<StatusCode>> for StatusClass {
-    fn from(status: Option<StatusCode>) -> Self {
-        match status.map_or(0, |status| status.as_u16() / 100) {
-            1 => StatusClass::Informational,
-            2 => StatusClass::Success,
-            3 => StatusClass::Redirection,
-            4 => StatusClass::ClientError,
-            5 => StatusClass::ServerError,
-            _ => StatusClass::Unknown,
-        }
-    }
-}
-
 /// A request that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Finished {
@@ -157,7 +104,7 @@ pub struct Finished {
 impl Finished {
     /// The class of [`Finished::status`].
     pub fn status_class(&self) -> StatusClass {
-        self.status.into()
+        StatusClass::of(self.status.map_or(0, |status| status.as_u16()))
     }
 }
 

@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use crate::emit::Refusal;
 use crate::signal::Batch;
 
+pub use crate::cx::Resources;
 pub(crate) use backoff::{Backoff, Restarts};
 pub(crate) use board::{Board, Place};
 pub(crate) use failure::{Failure, contain};

@@ -14,7 +14,7 @@ use super::supervise::{Announce, FirstStart, start_until, supervise};
 use super::{Board, OnStartError, Place, Readiness};
 use crate::component::Role;
 use crate::config::{ComponentId, Config, ConfigErrors, PipelineId};
-use crate::cx::{Activity, Base, Drain, Fatal, Own, Shared};
+use crate::cx::{Activity, Base, Drain, Fatal, Own, Resources, Shared};
 use crate::emit::{Branch, Emitter, Exit, Route};
 use crate::error::ErrorKind;
 use crate::events::{ConfigEvent, Draft, Events, ServiceEvent};
@@ -42,6 +42,7 @@ pub struct Builder {
     clock: Clock,
     resource: Option<Resource>,
     telemetry: Option<SelfTelemetry>,
+    events_enabled: bool,
 }
 
 /// Why a service could not be built.
@@ -98,6 +99,7 @@ impl Default for Builder {
             clock: Clock::system(),
             resource: None,
             telemetry: None,
+            events_enabled: true,
         }
     }
 }
@@ -127,6 +129,12 @@ impl Builder {
         self
     }
 
+    /// Whether anybody can listen to its events; yes, unless told otherwise. What the service does is the same.
+    pub fn events_enabled(mut self, enabled: bool) -> Self {
+        self.events_enabled = enabled;
+        self
+    }
+
     /// Wires the configuration, reads all settings and constructs every component once. This is all that `validate`
     /// does.
     ///
@@ -141,15 +149,21 @@ impl Builder {
         let version = self.build.version;
         let telemetry = match self.telemetry {
             Some(telemetry) => telemetry,
-            None => SelfTelemetry::builder(self.build, resource).clock(self.clock.clone()).build()?,
+            None => SelfTelemetry::builder(self.build, resource)
+                .clock(self.clock.clone())
+                .level(config.telemetry.level)
+                .traces(config.telemetry.traces.clone())
+                .push(config.telemetry.push.clone())
+                .build()?,
         };
-        let events = Events::default();
+        let events = if self.events_enabled { Events::default() } else { Events::switched_off() };
         events.set_origin(self.clock.clone(), &node);
         let shared = Shared {
             clock: self.clock,
             telemetry,
             events,
             fatal: Arc::default(),
+            resources: Resources::default(),
             restart_budget: NonZeroU32::new(config.service.restart_budget),
             resource: attributes,
             version,
@@ -305,6 +319,7 @@ impl Running {
     }
 
     async fn boot(&mut self, plan: Plan) -> Result<(), StartError> {
+        self.shared.telemetry.start();
         let (readiness, unready) = mpsc::channel(1);
         self.unready = Some(unready);
         self.surface = serve_surface(&self.telemetry_settings, &self.shared.telemetry).await?;
@@ -487,6 +502,11 @@ impl Running {
     /// several pipelines, the one in the first.
     pub fn watch(&self, role: Role, id: &ComponentId) -> Option<watch::Receiver<Status>> {
         self.board.watch(role, id)
+    }
+
+    /// What its components hold of the things that there is a limited number of. It can be asked after the stop too.
+    pub fn resources(&self) -> &Resources {
+        &self.shared.resources
     }
 
     /// The self-telemetry.

@@ -11,11 +11,10 @@ use super::spec::Stage;
 use super::{ABORT_GRACE, STOP_DEADLINE};
 use crate::cx::{Base, LISTENER};
 use crate::error::Report;
-use crate::events::{BatchEvent, Draft, ResourceEvent, ServiceEvent};
+use crate::events::{BatchEvent, Draft, ServiceEvent};
 use crate::status::State;
 use crate::surface::SHUTDOWN_BUDGET;
-use crate::telemetry::StopReason;
-use crate::telemetry::{DropReason, SelfTelemetry};
+use crate::telemetry::{DropReason, FLUSH_BUDGET, SelfTelemetry, StopReason};
 use crate::time::Instant;
 
 /// Stops the service. Receivers have half of the time to end; the queues have what is then left of it.
@@ -30,9 +29,13 @@ pub(super) async fn stop(mut running: Running, deadline: Instant) {
     stop_processors(&mut running).await;
     drain(&mut running, deadline).await;
     join_all(running.exporters.iter().map(stop_exporter)).await;
-    if let Some(mut surface) = running.surface.take() {
-        surface.shutdown(Instant::now() + SHUTDOWN_BUDGET).await;
-    }
+    let surface = async {
+        if let Some(mut surface) = running.surface.take() {
+            surface.shutdown(Instant::now() + SHUTDOWN_BUDGET).await;
+        }
+    };
+    // Side by side: together they may not take longer than the surface alone.
+    tokio::join!(surface, running.shared.telemetry.stop(Instant::now() + FLUSH_BUDGET));
     end_telemetry(&running.shared.telemetry);
     // Last: whoever waits for it finds nothing of the service left.
     running
@@ -125,7 +128,7 @@ async fn end(base: &Base, deadline: Instant) {
         let _ = timeout(ABORT_GRACE, base.tasks.wait()).await;
     }
     for _ in 0..base.close_sockets() {
-        base.tell(|| ResourceEvent::Released { resource: LISTENER });
+        base.released(LISTENER);
     }
     base.supervised(State::Stopped);
     base.stopped(reason);

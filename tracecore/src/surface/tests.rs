@@ -2,10 +2,17 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use std::collections::HashSet;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use super::*;
 use crate::error::Report;
 use crate::exposition::{Encoder, Family, Number, Sample, Series};
-use crate::net::testing::{Answer, Client, Event, Logs, Recorder};
+use crate::net::Method;
+use crate::net::testing::{Answer, Client, Event, Logs, Recorder, Scripted};
+use crate::telemetry::StatusClass;
+use crate::telemetry::{BuildInfo, Resource, SelfTelemetry};
 
 /// One gauge, unless told to panic.
 #[derive(Default)]
@@ -290,4 +297,76 @@ async fn metrics_can_stand_alone_and_stay_text() {
     assert_eq!((scrape.status, scrape.header("content-type")), (200, Some(Format::Text.content_type())));
     assert_eq!(client.get("/healthz").await.status, 404);
     assert_eq!(client.request("POST", "/metrics", "").await.status, 405);
+}
+
+/// The routes of the surface, and the one for everything else.
+const ROUTES: [&str; 4] = ["/metrics", "/healthz", "/readyz", "unknown"];
+
+/// Requests whose methods, paths and headers are all different, and different for each `flood`; some of them are real.
+fn requests(flood: &str) -> impl Iterator<Item = String> {
+    (0..10_000).map(move |n| {
+        let method = match n % 10 {
+            8 => format!("BREW{flood}{n}"),
+            9 => "_OTHER".into(),
+            known => ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"][known].into(),
+        };
+        let path = match n % 100 {
+            20 => "/metrics".into(),
+            40 => format!("/healthz?{flood}={n}"),
+            60 => "/readyz".into(),
+            80 => format!("/metrics/{flood}/{n}"),
+            _ => format!("/{flood}{n}"),
+        };
+        format!("{method} {path} HTTP/1.1\r\nhost: {flood}{n}\r\nx-{flood}{n}: {n}\r\nuser-agent: {flood}/{n}\r\n\r\n")
+    })
+}
+
+/// Sends a flood over one connection, and what no handler is asked over others. All of it is answered.
+async fn flood(name: &str, observer: Arc<dyn Observer>) {
+    let (listener, connect) = Scripted::new([]);
+    let gather = Arc::new(OneGauge::default());
+    let mut serving = Surface::on(listener).serve(Paths::default(), Health::new(), gather, observer);
+    let long = format!("GET / HTTP/1.1\r\nx-{name}: {}\r\n\r\n", "x".repeat(9_000));
+    let last = format!("GET /{name} HTTP/1.1\r\nconnection: close\r\n\r\n");
+    let alone = [long, format!("CONNECT {name}:80 HTTP/1.1\r\n\r\n"), format!("{name}\r\n\r\n")];
+    let together = requests(name).chain([last]).collect::<String>();
+    for (sent, answers) in alone.map(|request| (request, 1)).into_iter().chain([(together, 10_001)]) {
+        let (client, io) = tokio::io::duplex(64 * 1024);
+        connect.send(io).unwrap();
+        let (mut reader, mut writer) = tokio::io::split(client);
+        let mut received = String::new();
+        let (_, read) = tokio::join!(writer.write_all(sent.as_bytes()), reader.read_to_string(&mut received));
+        read.unwrap();
+        assert_eq!(received.matches("HTTP/1.1 ").count(), answers);
+    }
+    assert_eq!(serving.shutdown(in_budget()).await, Exit::Shutdown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_different_requests_are_told_of_in_a_closed_set_of_words() {
+    let seen = Arc::new(Recorder::new());
+    flood("a", seen.clone()).await;
+    let told = seen.requests();
+    assert_eq!(told.len(), 10_004, "each is told of once");
+    let mut routes = HashSet::new();
+    for event in told {
+        let Event::Request(_, route, status) = event else { unreachable!("only requests are asked for") };
+        assert!(status.is_some_and(|status| [200, 400, 404, 405, 429, 431, 501, 503].contains(&status)), "{event:?}");
+        routes.insert(route);
+    }
+    assert_eq!(routes, HashSet::from(ROUTES));
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_different_requests_make_no_series_beyond_the_closed_set() {
+    let build = BuildInfo::new("tracecore-tests", "1.2.3", "");
+    let telemetry = SelfTelemetry::new(build, Resource::detect(&build)).unwrap();
+    let series = || telemetry.gather().iter().map(|family| family.get_metric().len()).sum::<usize>();
+    let before = series();
+    flood("a", Arc::new(telemetry.surface())).await;
+    let after = series();
+    let closed_set = Method::ALL.len() * ROUTES.len() * StatusClass::ALL.len();
+    assert!(after - before <= closed_set, "{} new series", after - before);
+    flood("b", Arc::new(telemetry.surface())).await;
+    assert_eq!(series(), after, "other words make no other series");
 }

@@ -6,10 +6,10 @@
 //! from the start, so that no alert fires at boot and no first error is lost to `increase()`. What is above the
 //! [`Level`] has no series, and its handles work as before.
 //!
-//! The OpenTelemetry SDK is behind `instruments` and `provider`; none of its types is in a public signature.
+//! The OpenTelemetry SDK is behind `instruments`, `provider`, `traces` and `push`; none of its types is in a public
+//! signature. What is sent, the collector's own traces and the push of its metrics, is off without an endpoint.
 //! The one lock that a handle's call can meet is the SDK's own, around the buckets of a histogram.
-//! Deliberately absent: a push of these metrics (a later reader of the same provider), and a series that goes away (a
-//! component's stays until the process ends).
+//! Deliberately absent: a series that goes away (a component's stays until the process ends).
 
 mod breaker;
 mod component;
@@ -25,10 +25,13 @@ mod labels;
 mod level;
 mod logging;
 mod observed;
+mod otlp;
+mod outbound;
 mod pipeline;
 mod process;
 mod processor;
 mod provider;
+mod push;
 mod receiver;
 mod resource;
 mod service;
@@ -36,7 +39,10 @@ mod slo;
 mod spec;
 mod surface;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
+mod traces;
 mod windowed_rate;
 
 use std::error::Error;
@@ -61,17 +67,24 @@ pub use self::resource::{BuildInfo, Resource};
 pub use self::service::ServiceTelemetry;
 pub use self::slo::{Calls, QueueDepth, SloSource, ZeroSlo};
 pub use self::surface::SurfaceTelemetry;
+pub use self::traces::{Operation, Span, SpanContext, Traces};
 pub use self::windowed_rate::WindowedRate;
 
 use self::component::States;
 use self::families::Families;
 use self::handles::Handles;
 use self::instruments::Instruments;
-use self::provider::Provider;
+use self::outbound::Outbound;
+use self::provider::{Identity, Provider, sdk_resource};
 use self::slo::{AggregateSlo, FailureRate};
 use crate::component::Role;
+use crate::config;
 use crate::error::ErrorKind;
-use crate::time::Clock;
+use crate::time::{Clock, Duration, Instant};
+
+/// How long what is left of the collector's own telemetry may take to be sent at the end of a service: a backend that
+/// works needs milliseconds, and one that does not must not hold up the exit.
+pub const FLUSH_BUDGET: Duration = Duration::from_millis(500);
 
 /// What can go wrong when the telemetry is set up or taken down.
 #[derive(Debug, thiserror::Error)]
@@ -139,6 +152,8 @@ struct Inner {
     surface: SurfaceTelemetry,
     service: ServiceTelemetry,
     components: [Handles<ComponentTelemetry>; Role::ALL.len()],
+    traces: Traces,
+    outbound: Option<Outbound>,
     receivers: Handles<ReceiverTelemetry>,
     processors: Handles<ProcessorTelemetry>,
     exporters: Handles<ExporterTelemetry>,
@@ -155,6 +170,8 @@ pub struct SelfTelemetryBuilder {
     clock: Clock,
     level: Level,
     slo: Option<Arc<dyn SloSource>>,
+    traces: config::Traces,
+    push: config::Push,
 }
 
 impl SelfTelemetryBuilder {
@@ -177,13 +194,39 @@ impl SelfTelemetryBuilder {
         self
     }
 
-    /// Makes every family.
+    /// Where the collector's own traces go. Default: nowhere, and there are none.
+    pub fn traces(mut self, traces: config::Traces) -> Self {
+        self.traces = traces;
+        self
+    }
+
+    /// Where these metrics are pushed, beside being gathered. Default: nowhere.
+    pub fn push(mut self, push: config::Push) -> Self {
+        self.push = push;
+        self
+    }
+
+    /// Makes every family. Touches nothing else: what sends runs from [`SelfTelemetry::start`] on.
     ///
     /// # Errors
     /// [`TelemetryError::Exporter`] if the SDK refuses; the others are mistakes in the constants of a family.
     pub fn build(self) -> Result<SelfTelemetry, TelemetryError> {
-        let SelfTelemetryBuilder { build, resource, clock, level, slo: slo_source } = self;
-        let provider = Provider::new(&resource, level > Level::None)?;
+        let SelfTelemetryBuilder { build, resource, clock, level, slo: slo_source, traces, push } = self;
+        let enabled = level > Level::None;
+        let identity = Identity { build: &build, resource: &sdk_resource(&resource) };
+        let mut outbound = None;
+        let traces = match traces.endpoint.filter(|_| enabled) {
+            Some(url) => {
+                let outbound = outbound.get_or_insert_default();
+                Traces::new(&url, traces.sampling_ratio, identity, clock.clone(), outbound)
+            }
+            None => Traces::default(),
+        };
+        let push = push
+            .endpoint
+            .filter(|_| enabled)
+            .map(|url| push::push(&url, push.interval, identity, outbound.get_or_insert_default()));
+        let provider = Provider::new(identity.resource.clone(), enabled, push)?;
         let instruments = Instruments::new(provider.meter(), provider.limits(), level);
         let families = Families::new(&instruments)?;
         families.service.build_info.bind([build.command, build.version, build.revision], 1.0);
@@ -202,6 +245,8 @@ impl SelfTelemetryBuilder {
             surface: SurfaceTelemetry::new(&families),
             service: ServiceTelemetry::new(&families),
             components: Default::default(),
+            traces,
+            outbound,
             instruments,
             families,
             slo,
@@ -235,7 +280,16 @@ impl SelfTelemetry {
 
     /// The same with settings.
     pub fn builder(build: BuildInfo, resource: Resource) -> SelfTelemetryBuilder {
-        SelfTelemetryBuilder { build, resource, clock: Clock::system(), level: Level::default(), slo: None }
+        let (traces, push) = (config::Traces::default(), config::Push::default());
+        SelfTelemetryBuilder {
+            build,
+            resource,
+            clock: Clock::system(),
+            level: Level::default(),
+            slo: None,
+            traces,
+            push,
+        }
     }
 
     /// Metrics that nobody will ask for.
@@ -328,6 +382,11 @@ impl SelfTelemetry {
         self.0.surface.clone()
     }
 
+    /// Where the spans of the collector's own traces are made.
+    pub fn traces(&self) -> &Traces {
+        &self.0.traces
+    }
+
     /// What the service-level gauges read.
     pub fn slo_source(&self) -> &dyn SloSource {
         &*self.0.slo_source
@@ -368,6 +427,22 @@ impl SelfTelemetry {
     /// down.
     pub fn gather(&self) -> Vec<MetricFamily> {
         self.0.provider.gather()
+    }
+
+    /// Runs what sends traces and metrics, on the runtime of the caller. Without an endpoint there is nothing to run. A
+    /// second call does nothing.
+    pub fn start(&self) {
+        if let Some(outbound) = &self.0.outbound {
+            outbound.start();
+        }
+    }
+
+    /// Sends what is left of traces and metrics until `deadline` and ends what [`SelfTelemetry::start`] runs. To be called
+    /// before [`SelfTelemetry::shutdown`], when nothing counts any more; see [`FLUSH_BUDGET`].
+    pub async fn stop(&self, deadline: Instant) {
+        if let Some(outbound) = &self.0.outbound {
+            outbound.stop(deadline).await;
+        }
     }
 
     /// Ends collection. Handles stay valid and go nowhere; a second call does nothing.

@@ -1,4 +1,4 @@
-//! The one module that names the SDK's provider and its Prometheus exporter, so that a change of either stays here.
+//! The one module that names the SDK's meter provider and its Prometheus exporter, so that a change of either stays here.
 //!
 //! The exporter adds units and `_total` to names that may have them already: both are off, our names are complete.
 //! The registry is owned: two providers in one process see nothing of each other.
@@ -13,10 +13,24 @@ use opentelemetry_sdk::metrics::{Instrument, SdkMeterProvider, Stream};
 use prometheus::Registry;
 use prometheus::proto::MetricFamily;
 
-use super::{Resource, TelemetryError};
+use super::push::PushReader;
+use super::{BuildInfo, Resource, TelemetryError};
 
 /// The instrumentation scope of everything that tracecore says of itself.
-const SCOPE: &str = "tracecore";
+pub(super) const SCOPE: &str = "tracecore";
+
+/// Who speaks, as the SDK has it.
+#[derive(Clone, Copy)]
+pub(super) struct Identity<'a> {
+    pub(super) build: &'a BuildInfo,
+    pub(super) resource: &'a opentelemetry_sdk::Resource,
+}
+
+/// The attributes of this process and no others: the SDK would add what it finds in the environment.
+pub(super) fn sdk_resource(resource: &Resource) -> opentelemetry_sdk::Resource {
+    let attributes = resource.attributes().iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+    opentelemetry_sdk::Resource::builder_empty().with_attributes(attributes).build()
+}
 
 /// The most series of each instrument, by its name. Past it the SDK folds the rest into one overflow series.
 #[derive(Clone, Debug, Default)]
@@ -44,13 +58,15 @@ pub(super) struct Provider {
 }
 
 impl Provider {
-    /// With a reader, or, if not `enabled`, without: nothing is then recorded or gathered.
-    pub(super) fn new(resource: &Resource, enabled: bool) -> Result<Self, TelemetryError> {
+    /// With a reader, and one more for `push`, or, if not `enabled`, without: nothing is then recorded or gathered.
+    pub(super) fn new(
+        resource: opentelemetry_sdk::Resource,
+        enabled: bool,
+        push: Option<PushReader>,
+    ) -> Result<Self, TelemetryError> {
         let registry = Registry::new();
         let limits = SeriesLimits::default();
-        let attributes = resource.attributes().iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
-        let mut builder = SdkMeterProvider::builder()
-            .with_resource(opentelemetry_sdk::Resource::builder_empty().with_attributes(attributes).build());
+        let mut builder = SdkMeterProvider::builder().with_resource(resource);
         if enabled {
             let reader = opentelemetry_prometheus::exporter()
                 .with_registry(registry.clone())
@@ -61,6 +77,9 @@ impl Provider {
                 .map_err(|error| TelemetryError::Exporter(error.into()))?;
             let limits = limits.clone();
             builder = builder.with_reader(reader).with_view(move |instrument: &Instrument| limits.stream(instrument));
+            if let Some(push) = push {
+                builder = builder.with_reader(push);
+            }
         }
         Ok(Provider { sdk: builder.build(), registry, limits })
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -15,6 +16,9 @@ use crate::emit::Verdict;
 use crate::error::{Classify, ErrorKind};
 use crate::signal::Batch;
 use crate::status::ComponentStatus;
+
+/// How long a thread may block: longer than a test takes, so that only the test ends it.
+const MOST_BLOCKED: Duration = Duration::from_secs(60);
 
 static SCRIPTS: Scripts<Script> = Scripts::new();
 
@@ -70,6 +74,8 @@ pub enum Command {
     Fail,
     /// Return from `run` without having been asked to.
     End,
+    /// Work on a thread of its own, and wait for it, until the sender is gone or a minute is over.
+    Block(std::sync::mpsc::Receiver<()>),
     /// Do nothing more, not even stop.
     IgnoreShutdown,
 }
@@ -198,6 +204,10 @@ impl Receiver for TestSource {
                 Command::Panic => panic!("told to panic"),
                 Command::Fail => return Err(ReceiveFailure::Told),
                 Command::End => return Ok(()),
+                Command::Block(held) => {
+                    // How it ended is told as events of the task.
+                    let _ = cx.blocking("block", MOST_BLOCKED, move || held.recv()).await;
+                }
                 Command::IgnoreShutdown => pending().await,
             }
         }

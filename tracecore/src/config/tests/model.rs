@@ -255,7 +255,7 @@ fn telemetry_that_is_wrong_names_the_setting() {
         ),
         (
             "{enabled: true, tls: {}}".to_owned(),
-            "21:28: telemetry.tls: unknown key \"tls\"; the known ones are `enabled`, `listen`, `level` and `paths`",
+            "21:28: telemetry.tls: unknown key \"tls\"; the known ones are `enabled`, `listen`, `level`, `paths`, `traces` and `push`",
         ),
         (paths("metrics: metrics"), "21:45: telemetry.paths.metrics: must be an absolute path starting with '/'"),
         (paths("metrics: ''"), "21:45: telemetry.paths.metrics: must be an absolute path starting with '/'"),
@@ -283,4 +283,50 @@ fn value_types_have_schemas_that_fit_them() {
     let telemetry = schema(schemars::schema_for!(Telemetry));
     assert_eq!(telemetry["properties"]["listen"]["default"], "localhost:8888");
     assert_eq!(telemetry["additionalProperties"], false);
+}
+
+#[test]
+fn the_collectors_own_traces_and_push_are_off_unless_they_have_an_endpoint() {
+    let telemetry = |block: &str| config(&format!("{WHOLE}telemetry: {{enabled: true, {block}}}")).unwrap().telemetry;
+    for block in ["", "traces: {endpoint: ''}, push: {endpoint: ''}", "traces: , push: ", "traces: {endpoint: }"] {
+        let Telemetry { traces, push, .. } = telemetry(block);
+        assert_eq!((traces, push), (Traces::default(), Push::default()), "{block}");
+    }
+    let Telemetry { traces, push, .. } = telemetry(
+        "traces: {endpoint: 'http://a:4318', sampling_ratio: 0.5}, push: {endpoint: 'http://b:1/x', interval: 5s}",
+    );
+    assert_eq!(traces.endpoint.map(|url| url.to_string()).as_deref(), Some("http://a:4318"));
+    assert_eq!(traces.sampling_ratio.get(), 0.5);
+    assert_eq!(push.endpoint.map(|url| url.to_string()).as_deref(), Some("http://b:1/x"));
+    assert_eq!(push.interval, Period::secs(5));
+    assert_eq!((Traces::default().sampling_ratio, Push::default().interval), (Ratio::ONE, Period::secs(60)));
+}
+
+#[test]
+fn traces_and_push_that_are_wrong_name_the_setting() {
+    let cases = [
+        (
+            "traces: {endpoint: 'https://a:4318'}",
+            "20:47: telemetry.traces.endpoint: https is not supported yet: TLS for what the collector sends comes later; \
+             use http://",
+        ),
+        (
+            "push: {endpoint: a:4318}",
+            "20:45: telemetry.push.endpoint: must be a URL that begins with http://, such as http://localhost:4318",
+        ),
+        ("traces: {sampling_ratio: 1.5}", "20:53: telemetry.traces.sampling_ratio: must be a number from 0 to 1"),
+        ("push: {interval: 0}", "20:45: telemetry.push.interval: must be greater than zero"),
+        (
+            "traces: {headers: {}}",
+            "20:37: telemetry.traces.headers: unknown key \"headers\"; the known ones are `endpoint` and `sampling_ratio`",
+        ),
+        (
+            "push: {url: ''}",
+            "20:35: telemetry.push.url: unknown key \"url\"; the known ones are `endpoint` and `interval`",
+        ),
+    ];
+    for (block, message) in cases {
+        let error = config(&format!("{WHOLE}telemetry: {{enabled: true, {block}}}")).unwrap_err();
+        assert_eq!(error, format!("env:S0:{message}"), "{block}");
+    }
 }

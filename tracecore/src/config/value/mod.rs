@@ -4,7 +4,9 @@
 mod byte_size;
 mod duration;
 mod endpoint;
+mod http_url;
 mod mount_path;
+mod ratio;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -15,7 +17,9 @@ use serde::de::{self, Deserializer, Visitor};
 pub use byte_size::{ByteSize, ByteSizeError};
 pub use duration::{Delay, DurationError, Period};
 pub use endpoint::{Endpoint, EndpointError};
+pub use http_url::{HttpUrl, HttpUrlError};
 pub use mount_path::{MountPath, MountPathError};
+pub use ratio::{Ratio, RatioError};
 
 /// Gives a type with `FromStr` and `Display` its serde side: it reads and writes text.
 macro_rules! written_as_text {

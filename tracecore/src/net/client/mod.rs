@@ -75,15 +75,20 @@ pub struct ClientLimits {
     pub max_idle: usize,
 }
 
+impl ClientLimits {
+    /// The constants of this module.
+    pub const DEFAULT: ClientLimits = ClientLimits {
+        connect: CONNECT_TIMEOUT,
+        request: EXCHANGE_TIMEOUT,
+        body_bytes: MAX_ANSWER_BYTES,
+        idle: POOL_IDLE_TIMEOUT,
+        max_idle: POOL_MAX_IDLE,
+    };
+}
+
 impl Default for ClientLimits {
     fn default() -> Self {
-        ClientLimits {
-            connect: CONNECT_TIMEOUT,
-            request: EXCHANGE_TIMEOUT,
-            body_bytes: MAX_ANSWER_BYTES,
-            idle: POOL_IDLE_TIMEOUT,
-            max_idle: POOL_MAX_IDLE,
-        }
+        ClientLimits::DEFAULT
     }
 }
 

@@ -9,6 +9,7 @@ use http::{HeaderValue, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tower::service_fn;
 
 use super::*;
@@ -117,19 +118,30 @@ fn client(limits: ClientLimits) -> (Client, Arc<Recorder>) {
     (Client::new(limits, seen.clone()), seen)
 }
 
-/// A peer that answers each connection with the next of `answers`, whatever it is asked, and closes it.
-async fn peer(answers: Vec<Vec<u8>>) -> (SocketAddr, tokio::task::JoinSet<()>) {
+/// What a peer does once it has said its word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Then {
+    Closes,
+    Hangs,
+}
+
+/// A peer that answers each connection with the next of `answers`, whatever it is asked.
+async fn peer(answers: Vec<Vec<u8>>, then: Then) -> (SocketAddr, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let mut task = tokio::task::JoinSet::new();
+    let mut task = JoinSet::new();
     task.spawn(async move {
+        let mut open = Vec::new();
         for answer in answers {
             let (mut stream, _) = listener.accept().await.unwrap();
             read_request(&mut stream).await;
             // The client may give up in the middle.
             let _ = stream.write_all(&answer).await;
+            if then == Then::Hangs {
+                open.push(stream);
+            }
         }
-        pending().await
+        pending::<()>().await;
     });
     (addr, task)
 }
@@ -206,11 +218,19 @@ async fn an_answer_above_the_limit_is_refused() {
     assert!(matches!(error, ClientError::TooLarge(MAX_ANSWER_BYTES)), "{error:?}");
     seen.wait_for(Closed, 1).await;
 
+    // One that says so, and is not waited for.
+    let announced = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", MAX_ANSWER_BYTES + 1);
+    let (addr, _peer) = peer(vec![announced.into()], Then::Hangs).await;
+    let start = Instant::now();
+    let error = client.send(ask(addr, "/")).await.unwrap_err();
+    assert!(matches!(error, ClientError::TooLarge(MAX_ANSWER_BYTES)), "{error:?}");
+    assert_eq!(start.elapsed(), Duration::ZERO);
+
     // One that does not say how large it is.
     let mut chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
     let chunk = [b"10000\r\n".as_slice(), &[b'x'; 0x10000], b"\r\n"].concat();
     chunked.extend(chunk.repeat(65));
-    let (addr, _peer) = peer(vec![chunked]).await;
+    let (addr, _peer) = peer(vec![chunked], Then::Closes).await;
     let error = client.send(ask(addr, "/")).await.unwrap_err();
     assert!(matches!(error, ClientError::TooLarge(_)), "{error:?}");
 }
@@ -227,9 +247,12 @@ async fn a_peer_that_does_not_answer_is_given_up_in_time() {
     assert_eq!(seen.life(), [Created, Opened, Acquired, Released, Closed]);
 
     // Nor does one gain by beginning an answer.
-    let (addr, _peer) = peer(vec![b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf".to_vec()]).await;
+    let begun = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf".to_vec();
+    let (addr, _peer) = peer(vec![begun], Then::Hangs).await;
+    let start = Instant::now();
     let error = client.send(ask(addr, "/")).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Io);
+    assert_eq!(Report(&error).to_string(), "no answer within 3s");
+    assert_eq!(start.elapsed().as_secs(), 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -245,7 +268,7 @@ async fn a_peer_that_breaks_off_is_an_error_that_says_so() {
         (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", not_http, ErrorKind::Parse),
         (long_header.as_bytes(), not_http, ErrorKind::Parse),
     ];
-    let (addr, _peer) = peer(cases.iter().map(|(answer, ..)| answer.to_vec()).collect()).await;
+    let (addr, _peer) = peer(cases.iter().map(|(answer, ..)| answer.to_vec()).collect(), Then::Closes).await;
     let (client, seen) = client(ClientLimits::default());
     for (answer, message, kind) in cases {
         let error = client.send(ask(addr, "/")).await.unwrap_err();
@@ -259,7 +282,7 @@ async fn a_peer_that_breaks_off_is_an_error_that_says_so() {
 #[tokio::test(start_paused = true)]
 async fn a_kept_connection_that_the_peer_has_closed_costs_no_request() {
     let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_vec();
-    let (addr, _peer) = peer(vec![answer; 3]).await;
+    let (addr, _peer) = peer(vec![answer; 3], Then::Closes).await;
     let (client, seen) = client(ClientLimits::default());
     for times in 1..=3 {
         assert_eq!(client.send(ask(addr, "/")).await.unwrap().body(), "ok");

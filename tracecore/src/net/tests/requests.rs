@@ -269,16 +269,9 @@ async fn a_request_takes_as_long_as_its_client_takes_the_answer() {
 }
 
 #[test]
-fn labels_of_requests_are_a_closed_set() {
+fn methods_are_a_closed_set() {
     for method in Method::ALL {
         let parsed = http::Method::from_bytes(method.as_str().as_bytes()).unwrap();
         assert_eq!(Method::from(&parsed), method);
     }
-    for code in 100..1000 {
-        let class = StatusClass::from(StatusCode::from_u16(code).ok());
-        let expected = if code < 600 { format!("{}xx", code / 100) } else { "unknown".into() };
-        assert_eq!(class.as_str(), expected);
-    }
-    assert_eq!(StatusClass::from(None), StatusClass::Unknown);
-    assert_eq!(StatusClass::ALL.map(StatusClass::as_str), ["1xx", "2xx", "3xx", "4xx", "5xx", "unknown"]);
 }
