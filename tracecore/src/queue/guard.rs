@@ -99,7 +99,7 @@ impl Guard {
         let component = &self.base.id;
         match to {
             BreakerState::Open => {
-                tracing::warn!(%component, from = from.as_str(), "the circuit breaker opened: batches wait")
+                tracing::warn!(%component, from = from.as_str(), "the circuit breaker opened: batches wait");
             }
             BreakerState::HalfOpen => tracing::debug!(%component, "the circuit breaker lets a trial call through"),
             BreakerState::Closed => tracing::info!(%component, "the circuit breaker closed: the backend answers"),
