@@ -355,10 +355,14 @@ async fn a_shutdown_counts_what_waits_for_a_backend_that_stays_away() {
 
 #[tokio::test(start_paused = true)]
 async fn a_trial_that_hangs_does_not_hold_back_the_rest_of_a_shutdown() {
-    let (rig, sink) = with_an_open_breaker().await;
+    let (rig, mut sink) = with_an_open_breaker().await;
+    sink.called().await;
     let mut first = [Answer::Stall].into_iter();
     sink.answer(move |_| first.next().unwrap_or(Answer::Accept));
-    rig.stop().await;
+    let (called, ()) = tokio::join!(calls(&mut sink, 10), async {
+        rig.stop().await;
+    });
+    assert_eq!(called, [0; 10], "before the drain is over");
     assert_eq!(sink.taken().len(), 9);
 }
 
