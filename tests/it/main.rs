@@ -10,6 +10,7 @@ mod every_event;
 mod expand;
 mod flood;
 mod generated;
+mod lifecycle;
 mod pipelines;
 mod prometheus_exporter;
 mod queue;

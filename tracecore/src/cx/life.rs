@@ -20,7 +20,7 @@ use crate::net::Bound;
 use crate::runtime::Failure;
 use crate::status::{Changed, LastError, State, StatusCell};
 use crate::telemetry::StopReason;
-use crate::telemetry::{ExporterTelemetry, ProcessorTelemetry, ReceiverTelemetry, SelfTelemetry};
+use crate::telemetry::{ComponentTelemetry, ExporterTelemetry, ProcessorTelemetry, ReceiverTelemetry, SelfTelemetry};
 use crate::time::{Clock, Instant};
 
 /// How often an exporter's rejections are logged.
@@ -83,6 +83,8 @@ pub(crate) struct Life {
     pub(crate) id: ComponentId,
     pub(crate) shared: Shared,
     pub(crate) own: Own,
+    /// What is counted of every component, whatever its role.
+    pub(crate) telemetry: ComponentTelemetry,
     pub(crate) status: StatusCell,
     pub(crate) activity: Arc<Activity>,
     /// Asks the component to end.
@@ -105,6 +107,16 @@ pub(crate) enum Own {
     Receiver { telemetry: ReceiverTelemetry, emitter: Emitter },
     Processor { telemetry: ProcessorTelemetry },
     Exporter { telemetry: ExporterTelemetry },
+}
+
+impl Own {
+    fn role(&self) -> Role {
+        match self {
+            Own::Receiver { .. } => Role::Receiver,
+            Own::Processor { .. } => Role::Processor,
+            Own::Exporter { .. } => Role::Exporter,
+        }
+    }
 }
 
 /// What a component is doing. Two atomic adds and a store for each piece of work.
@@ -155,8 +167,10 @@ impl Drop for Working<'_> {
 impl Base {
     pub(crate) fn new(id: ComponentId, shared: Shared, own: Own, activity: Arc<Activity>) -> Self {
         let abort = CancellationToken::new();
+        let telemetry = shared.telemetry.component(id.as_str(), own.role());
         Base(Arc::new(Life {
             id,
+            telemetry,
             status: StatusCell::new(shared.clock.now()),
             activity,
             shared,
@@ -173,11 +187,7 @@ impl Base {
     }
 
     pub(crate) fn role(&self) -> Role {
-        match self.own {
-            Own::Receiver { .. } => Role::Receiver,
-            Own::Processor { .. } => Role::Processor,
-            Own::Exporter { .. } => Role::Exporter,
-        }
+        self.own.role()
     }
 
     /// Counts an error of the component under its kind.
@@ -194,14 +204,18 @@ impl Base {
         self.shared.events.emit(|| Draft::of(&self.id, event()));
     }
 
-    /// An incarnation has started.
-    pub(crate) fn started(&self) {
+    /// An incarnation has started, in this time.
+    pub(crate) fn started(&self, took: Duration) {
+        self.telemetry.started(took);
+        if let Own::Receiver { emitter, .. } = &self.own {
+            emitter.awaits_first(took);
+        }
         self.supervised(State::Ok);
     }
 
     /// An incarnation has ended, or the component for good.
     pub(crate) fn stopped(&self, reason: StopReason) {
-        let _ = reason;
+        self.telemetry.stopped(reason);
     }
 
     /// Another incarnation begins, after one that ended like this.
@@ -213,6 +227,9 @@ impl Base {
 
     /// Somebody looked how the component is.
     pub(crate) fn checked(&self, check: &'static str, passed: bool) {
+        if !passed {
+            self.telemetry.health_check_failed();
+        }
         self.tell(|| ServiceEvent::HealthCheck { check, passed });
     }
 

@@ -35,6 +35,7 @@ pub(crate) use resources::LISTENER;
 pub use resources::Resources;
 use resources::{Held, THREAD};
 use task::Task;
+pub(crate) use task::measured;
 
 /// What a running component may do, and what it measures.
 pub struct Cx<C: Component> {
@@ -111,7 +112,7 @@ impl<C: Component> Cx<C> {
         let incarnation = base.incarnation();
         let tracked = self.base.tasks.track_future(async move {
             let task = Task::begin(&base, name);
-            match incarnation.run_until_cancelled(contain(future)).await {
+            match incarnation.run_until_cancelled(contain(measured(&base.telemetry, future))).await {
                 Some(Err(failure)) => {
                     task.failed(&failure);
                     base.task_panicked(failure);

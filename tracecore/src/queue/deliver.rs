@@ -278,8 +278,9 @@ impl<C: Exporter> Outlet<C> {
             self.wait(wait).await;
             self.base.end_incarnation();
             self.base.restarted(failure.kind);
+            let began = Instant::now();
             match self.make().await {
-                Ok(()) => return self.base.started(),
+                Ok(()) => return self.base.started(began.elapsed()),
                 Err(not_started) => {
                     self.telemetry().call_failed(not_started.kind);
                     failure = not_started;

@@ -14,7 +14,7 @@ use super::supervise::{Announce, FirstStart, start_until, supervise};
 use super::{Board, OnStartError, Place, Readiness};
 use crate::component::Role;
 use crate::config::{ComponentId, Config, ConfigErrors, PipelineId};
-use crate::cx::{Activity, Base, Drain, Fatal, Own, Resources, Shared};
+use crate::cx::{Activity, Base, Drain, Fatal, Own, Resources, Shared, measured};
 use crate::emit::{Branch, Emitter, Exit, Route};
 use crate::error::ErrorKind;
 use crate::events::{ConfigEvent, Draft, Events, ServiceEvent};
@@ -339,7 +339,9 @@ impl Running {
         }
         let components = (self.exporters.len() + self.stages.len() + self.receivers.len()) as u64;
         let applied = ConfigEvent::Applied { components, pipelines: branches.len() as u64 };
-        self.shared.events.emit(|| Draft::new(applied).lasting(self.began.elapsed()));
+        let took = self.began.elapsed();
+        self.shared.telemetry.service().config_applied(took);
+        self.shared.events.emit(|| Draft::new(applied).lasting(took));
         Ok(())
     }
 
@@ -386,8 +388,10 @@ impl Running {
                 if base.shared.drain.begun.run_until_cancelled(starting).await == Some(true) {
                     let mut consuming = JoinSet::new();
                     for _ in 0..consumers {
-                        let (abort, consume) = (base.abort.clone(), Arc::clone(&outlet).consume());
-                        consuming.spawn(async move { abort.run_until_cancelled_owned(consume).await.is_some() });
+                        let (base, consume) = (base.clone(), Arc::clone(&outlet).consume());
+                        consuming.spawn(async move {
+                            base.abort.run_until_cancelled(measured(&base.telemetry, consume)).await.is_some()
+                        });
                     }
                     consuming.join_all().await;
                 }
@@ -478,6 +482,7 @@ impl Running {
                 surface.health().ready();
             }
             let took = self.began.elapsed();
+            self.shared.telemetry.service().ready(took);
             self.shared.events.emit(|| Draft::new(ServiceEvent::Ready {}).lasting(took));
             tracing::info!(?took, "tracecore running");
         }

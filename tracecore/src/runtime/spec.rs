@@ -204,8 +204,9 @@ impl<C: Processor> Place<C> {
     fn replace(&self, panic: &Failure) {
         self.base.stopped(StopReason::Crashed);
         self.base.restarted(panic.kind);
+        let began = Instant::now();
         if matches!(self.make().now_or_never(), Some(Ok(()))) {
-            self.base.started();
+            self.base.started(began.elapsed());
         } else {
             self.instance.store(None);
             self.base.supervised_after(State::RecoverableError, panic);
@@ -265,8 +266,9 @@ impl<C: Processor> Stage for Place<C> {
         Box::pin(async move {
             loop {
                 let Some(instance) = self.instance.load_full() else {
+                    let began = Instant::now();
                     self.make().await?;
-                    self.base.started();
+                    self.base.started(began.elapsed());
                     continue;
                 };
                 tokio::select! {
