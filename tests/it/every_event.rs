@@ -17,10 +17,7 @@ use tracecore::testing::{
 };
 
 /// The names that are not told yet, with who will. One that is told, or has a scene, must not stand here.
-const NOT_YET: [(&str, &str); 10] = [
-    ("breaker.state_changed", "the circuit breaker"),
-    ("breaker.rejected", "the circuit breaker"),
-    ("breaker.health_check", "the circuit breaker"),
+const NOT_YET: [(&str, &str); 7] = [
     ("connection.opened", "the client's pool"),
     ("connection.failed", "the client's pool"),
     ("connection.closed", "the client's pool"),
@@ -31,7 +28,7 @@ const NOT_YET: [(&str, &str); 10] = [
 ];
 
 /// Each event: its name, the scene that shows it, and a file that tells it.
-const TABLE: [(&str, Scene, &str); 24] = [
+const TABLE: [(&str, Scene, &str); 27] = [
     ("service.started", Scene::Life, "tracecore/src/runtime/supervise.rs"),
     ("service.start_failed", Scene::Probe, "tracecore/src/runtime/supervise.rs"),
     ("service.ready", Scene::Life, "tracecore/src/runtime/service.rs"),
@@ -50,6 +47,9 @@ const TABLE: [(&str, Scene, &str); 24] = [
     ("export.failed", Scene::BrokenExporter, "tracecore/src/queue/deliver.rs"),
     ("retry.backoff", Scene::BrokenExporter, "tracecore/src/queue/deliver.rs"),
     ("retry.exhausted", Scene::BrokenExporter, "tracecore/src/queue/deliver.rs"),
+    ("breaker.state_changed", Scene::OpenBreaker, "tracecore/src/queue/guard.rs"),
+    ("breaker.rejected", Scene::OpenBreaker, "tracecore/src/queue/guard.rs"),
+    ("breaker.health_check", Scene::OpenBreaker, "tracecore/src/queue/guard.rs"),
     ("task.started", Scene::Life, "tracecore/src/cx/task.rs"),
     ("task.completed", Scene::Life, "tracecore/src/cx/task.rs"),
     ("task.failed", Scene::Panics, "tracecore/src/cx/task.rs"),
@@ -71,6 +71,8 @@ enum Scene {
     FullQueue,
     /// The other side is away for longer than retries last.
     BrokenExporter,
+    /// The other side is away until the circuit breaker tries it.
+    OpenBreaker,
     /// A receiver works on a thread of its own.
     Thread,
     /// The process is told to end.
@@ -88,6 +90,7 @@ impl Scene {
             Scene::Probe => Box::pin(probe()),
             Scene::FullQueue => Box::pin(full_queue()),
             Scene::BrokenExporter => Box::pin(broken_exporter()),
+            Scene::OpenBreaker => Box::pin(open_breaker()),
             Scene::Thread => Box::pin(thread()),
             Scene::Signal => return signal(),
         };
@@ -143,6 +146,15 @@ async fn broken_exporter() -> Told {
     let settings = "retry_on_failure: {max_elapsed_time: 20s}\nsending_queue: {wait_for_result: true}";
     let service = TestService::start(&pipeline(&receiver, &exporter, settings)).await;
     assert!(!receiver.emit(metrics("lost", 1)).await.is_accepted());
+    service.stop().await
+}
+
+async fn open_breaker() -> Told {
+    let (receiver, exporter) = (ScriptedReceiver::new(), RecordingExporter::failing_times(1, ExportFailure::Away));
+    let settings =
+        "circuit_breaker: {failure_threshold: 1, open_duration: 30s}\nsending_queue: {wait_for_result: true}";
+    let service = TestService::start(&pipeline(&receiver, &exporter, settings)).await;
+    assert!(receiver.emit(metrics("comes late", 1)).await.is_accepted());
     service.stop().await
 }
 

@@ -15,6 +15,7 @@ mod pipelines;
 mod prometheus_exporter;
 mod queue;
 mod registry;
+mod resilience;
 mod shutdown;
 mod specification;
 mod start;

@@ -149,6 +149,7 @@ async fn an_exporter_that_fails_shows_its_last_error_and_works_again() {
     assert_eq!(shown["status"], "recoverable_error");
     assert_eq!(shown["last_error"]["kind"], "connect");
     assert_eq!(shown["last_error"]["message"], "the other side is away");
+    assert_eq!((&shown["breaker"]["state"], &shown["breaker"]["consecutive_failures"]), (&json!("closed"), &json!(1)));
     assert!(shown["last_error"]["at"].as_str().expect("a time").starts_with("2001-09-09T01:46:"), "{shown}");
     assert_eq!((&shown["queue"]["used"], &shown["queue"]["unit"]), (&json!(1), &json!("requests")));
     assert_eq!((&shown["totals"]["items_in"], &shown["totals"]["items_out"]), (&json!(5), &json!(0)));

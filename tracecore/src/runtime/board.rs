@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::component::Role;
 use crate::config::{ComponentId, PipelineId};
 use crate::cx::Base;
-use crate::queue::Queue;
+use crate::queue::{Breaker, Queue};
 use crate::status::{State, Status};
 use crate::telemetry::{ComponentState, ComponentStates};
 use crate::time::Duration;
@@ -35,6 +35,8 @@ pub(crate) struct Place {
     pub(crate) base: Base,
     /// The queue before an exporter.
     pub(crate) queue: Option<Arc<Queue>>,
+    /// The circuit breaker of an exporter.
+    pub(crate) breaker: Option<Arc<Breaker>>,
     /// The pipeline of a processor, which has an instance in each of its pipelines.
     pub(crate) pipeline: Option<PipelineId>,
 }

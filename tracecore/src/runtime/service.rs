@@ -376,8 +376,9 @@ impl Running {
                 waits_for_result: delivery.sending_queue.waits_for_result(),
             };
             let consumers = delivery.sending_queue.num_consumers.get();
-            self.board.add(Place { base: base.clone(), queue: Some(Arc::clone(&queue)), pipeline: None });
-            let outlet = planned.spec.outlet(base.clone(), queue, delivery);
+            let outlet = planned.spec.outlet(base.clone(), Arc::clone(&queue), delivery);
+            let breaker = Some(outlet.breaker());
+            self.board.add(Place { base: base.clone(), queue: Some(queue), breaker, pipeline: None });
             self.exporters.push(Outgoing {
                 base: base.clone(),
                 exit: exit.clone(),
@@ -423,7 +424,12 @@ impl Running {
                 let telemetry = self.shared.telemetry.processor(id.as_str(), planned.unit.entry.kinds);
                 let own = Own::Processor { telemetry: telemetry.clone() };
                 let base = Base::new(id, self.shared.clone(), own, Arc::default());
-                self.board.add(Place { base: base.clone(), queue: None, pipeline: Some(pipeline.id.clone()) });
+                self.board.add(Place {
+                    base: base.clone(),
+                    queue: None,
+                    breaker: None,
+                    pipeline: Some(pipeline.id.clone()),
+                });
                 let stage = planned.spec.stage(base.clone(), telemetry);
                 processors.push(Arc::clone(&stage));
                 self.stages.push(Arc::clone(&stage));
@@ -463,7 +469,7 @@ impl Running {
         emitter.connect(route);
         let base = Base::new(id, self.shared.clone(), Own::Receiver { telemetry, emitter }, activity);
         self.receivers.push(base.clone());
-        self.board.add(Place { base: base.clone(), queue: None, pipeline: None });
+        self.board.add(Place { base: base.clone(), queue: None, breaker: None, pipeline: None });
         let (announce, first) = Announce::new(readiness);
         let pending = Pending { base: base.clone(), first };
         let live = move |base: Base, started: Box<dyn FnOnce() + Send>| planned.spec.live(base, started);

@@ -6,11 +6,11 @@ use serde::{Serialize, Serializer};
 
 use crate::component::Role;
 use crate::cx::{Base, Totals};
-use crate::queue::{Fill, Sizer};
+use crate::queue::{Fill, Sizer, Snapshot};
 use crate::runtime::Place;
 use crate::status::{LastError, State};
 use crate::telemetry::ComponentState;
-use crate::time::{Duration, unix_nanos};
+use crate::time::{Duration, Instant, unix_nanos};
 
 /// The whole.
 #[derive(Serialize)]
@@ -77,6 +77,9 @@ pub(super) struct Component {
     /// Of an exporter alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     queue: Option<Filled>,
+    /// Of an exporter alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    breaker: Option<Guard>,
 }
 
 #[derive(Serialize)]
@@ -108,6 +111,15 @@ struct Filled {
     ratio: f64,
 }
 
+#[derive(Serialize)]
+struct Guard {
+    state: &'static str,
+    since: String,
+    consecutive_failures: u32,
+    /// While it is open alone.
+    retry_at: Option<String>,
+}
+
 impl Serialize for Pipelines {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(id, pipeline)| (id, pipeline)))
@@ -124,7 +136,7 @@ impl Pipeline {
 impl Component {
     /// `before` is what it had done when the window began, `window` ago.
     pub(super) fn of(place: &Place, before: Totals, window: Duration) -> Self {
-        let Place { base, queue, pipeline } = place;
+        let Place { base, queue, breaker, pipeline } = place;
         let status = base.status.get();
         let totals = base.activity.totals();
         Component {
@@ -139,6 +151,7 @@ impl Component {
             rates: Rates::of(before, totals, window),
             totals: Done { items_in: totals.items_in, items_out: totals.items_out, errors: totals.errors },
             queue: queue.as_ref().map(|queue| Filled::of(queue.fill())),
+            breaker: breaker.as_ref().map(|breaker| Guard::of(breaker.snapshot(), base.shared.clock.now())),
         }
     }
 }
@@ -168,6 +181,18 @@ impl Filled {
     fn of(Fill { unit, used, capacity }: Fill) -> Self {
         let ratio = if capacity == 0 { 0.0 } else { rounded(used as f64 / capacity as f64) };
         Filled { unit, used, capacity, ratio }
+    }
+}
+
+impl Guard {
+    /// The breaker knows the monotonic clock alone; `now` is what the wall clock says meanwhile.
+    fn of(Snapshot { state, since, consecutive_failures, retry_at, .. }: Snapshot, now: SystemTime) -> Self {
+        Guard {
+            state: state.as_str(),
+            since: rfc3339(now - since.elapsed()),
+            consecutive_failures,
+            retry_at: retry_at.map(|at| rfc3339(now + at.saturating_duration_since(Instant::now()))),
+        }
     }
 }
 
