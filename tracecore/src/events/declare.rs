@@ -66,7 +66,6 @@ macro_rules! events {
             }
 
             /// Tells the log: the name and each field of the event are fields of one line.
-            #[expect(clippy::cognitive_complexity, reason = "one line for each event, and nothing else")]
             pub(crate) fn log(&self, meta: &Meta) {
                 let component = meta.component.as_ref().map(display);
                 let correlation_id = meta.correlation.map(display);

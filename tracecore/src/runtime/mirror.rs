@@ -16,8 +16,8 @@ use tokio::task::JoinSet;
 use tokio::time::{timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::failure::contain;
 use super::ABORT_GRACE;
+use super::failure::contain;
 use crate::config::{ComponentId, EventMirrors, EventPipeline, PipelineId};
 use crate::cx::Shared;
 use crate::emit::{Branch, Passage, Route, try_emit};
@@ -240,7 +240,7 @@ impl ToPipeline {
         let batch = Batch::validate(Signal::Logs, Bytes::from(encode(occurrences, resource, version)))
             .expect("the encoder writes valid OTLP: its strings are UTF-8, its nesting is fixed");
         let passage = Passage { correlation: events.next_id_of_events() };
-        let sent = try_emit(&self.route, batch, passage, events);
+        let sent = try_emit(&self.route, &batch, passage, events);
         if let Err(refusal) = sent {
             telemetry.service().events_refused(occurrences.len() as u64);
             if !self.refused {
