@@ -148,6 +148,17 @@ impl Events {
         CorrelationId(self.0.first_id.wrapping_add(u128::from(given)).max(1))
     }
 
+    /// An id for a batch of events, which no batch of another kind has.
+    pub(crate) fn next_id_of_events(&self) -> CorrelationId {
+        let given = self.0.ids.fetch_add(1, Ordering::Relaxed);
+        CorrelationId((self.0.half_of_events() << 64 | u128::from(given)).max(1))
+    }
+
+    /// Whether a batch of this id is one of events.
+    pub(crate) fn is_of_events(&self, CorrelationId(id): CorrelationId) -> bool {
+        id >> 64 == self.0.half_of_events()
+    }
+
     /// Says where the events of this bus come from. Only the first word counts.
     pub(crate) fn set_origin(&self, clock: Clock, node: &str) {
         let _ = self.0.origin.set(Origin { clock, node: node.into(), process_id: std::process::id() });
@@ -163,6 +174,11 @@ impl Events {
 }
 
 impl Bus {
+    /// The upper half of the ids of batches of events: the other ids begin with its complement.
+    fn half_of_events(&self) -> u128 {
+        !self.first_id >> 64
+    }
+
     fn subscribers(&self) -> MutexGuard<'_, Vec<Arc<Mailbox>>> {
         self.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
     }
