@@ -15,6 +15,7 @@ use crate::emit::Passage;
 use crate::error::{ErrorKind, Retry};
 use crate::events::{BatchEvent, Draft, ExportEvent, Group, RetryEvent, micros};
 use crate::runtime::{Failure, Restarts, construct, contain, give_up, start};
+use crate::seam;
 use crate::signal::Batch;
 use crate::status::State;
 use crate::telemetry::StopReason;
@@ -137,6 +138,7 @@ impl<C: Exporter> Outlet<C> {
         let mut backoff = self.settings.retry_on_failure.backoff();
         let mut panics = 0;
         for attempt in 1.. {
+            seam::point().await;
             let Some(instance) = self.instance().await else { break };
             let failure = match self.attempt(&instance, batch, passage, attempt).await {
                 Ok(()) => return Outcome::Delivered,

@@ -12,6 +12,7 @@ use super::{ABORT_GRACE, STOP_DEADLINE};
 use crate::cx::{Base, LISTENER};
 use crate::error::Report;
 use crate::events::{BatchEvent, Draft, ResourceEvent, ServiceEvent};
+use crate::seam;
 use crate::status::State;
 use crate::surface::SHUTDOWN_BUDGET;
 use crate::telemetry::{DropReason, FLUSH_BUDGET, SelfTelemetry, StopReason};
@@ -25,9 +26,13 @@ pub(super) async fn stop(mut running: Running, deadline: Instant) {
     if let Some(surface) = &running.surface {
         surface.health().draining();
     }
+    seam::point().await;
     stop_receivers(&mut running, deadline).await;
+    seam::point().await;
     stop_processors(&mut running).await;
+    seam::point().await;
     drain(&mut running, deadline).await;
+    seam::point().await;
     join_all(running.exporters.iter().map(stop_exporter)).await;
     let surface = async {
         if let Some(mut surface) = running.surface.take() {
