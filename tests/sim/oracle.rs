@@ -33,6 +33,8 @@ pub fn problems(plan: &Plan, record: &Record) -> Vec<String> {
         oracle.accounts();
         oracle.leftovers();
     }
+    let (given, came) = record.witnessed;
+    oracle.must(came <= given, || format!("the undisturbed pipeline made {came} items of {given}"));
     if !record.farewell.is_empty() && record.outcome == Outcome::Stopped {
         oracle.rest();
     }

@@ -143,8 +143,14 @@ impl Plan {
     }
 
     /// The configuration, with the keys of the scripts.
-    pub fn yaml(&self, receivers: &[String], processors: &[String], exporters: &[String]) -> String {
-        let mut yaml = String::from("receivers:\n");
+    pub fn yaml(
+        &self,
+        witness: (&str, &str),
+        receivers: &[String],
+        processors: &[String],
+        exporters: &[String],
+    ) -> String {
+        let mut yaml = format!("receivers:\n  test_source/witness: {{key: {}}}\n", witness.0);
         for (index, (plan, key)) in self.receivers.iter().zip(receivers).enumerate() {
             let policy = plan.on_start_error;
             let _ = writeln!(yaml, "  sim_source/r{index}: {{key: {key}, on_start_error: {policy}}}");
@@ -156,12 +162,14 @@ impl Plan {
             let policy = plan.on_start_error;
             let _ = writeln!(yaml, "  test_processor/p{index}: {{key: {key}, on_start_error: {policy}}}");
         }
-        yaml.push_str("exporters:\n");
+        let _ = writeln!(yaml, "exporters:\n  test_sink/witness: {{key: {}}}", witness.1);
         for (index, (plan, key)) in self.exporters.iter().zip(exporters).enumerate() {
             let _ = write!(yaml, "  test_sink/e{index}:\n    key: {key}\n{}", plan.yaml());
         }
         let (drain, budget) = (self.drain_timeout.as_millis(), self.restart_budget);
         let _ = write!(yaml, "service:\n  drain_timeout: {drain}ms\n  restart_budget: {budget}\n  pipelines:\n");
+        // First: nothing of the plan can keep it from starting.
+        yaml.push_str("    logs:\n      receivers: [test_source/witness]\n      exporters: [test_sink/witness]\n");
         for (index, pipeline) in self.pipelines.iter().enumerate() {
             let ids =
                 |of: &str, places: &[usize]| places.iter().map(|p| format!("{of}{p}")).collect::<Vec<_>>().join(", ");

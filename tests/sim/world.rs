@@ -3,6 +3,7 @@
 //! Invariant: a run is a function of its plan. So it has no socket, no other thread and no clock but the paused one. A
 //! run that hangs is told from one that waits: a paused clock jumps to its ceiling once nothing else is left to do.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -10,8 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep_until, timeout};
 use tracecore::events::Occurrence;
 use tracecore::seam::Simulation;
-use tracecore::telemetry::SelfTelemetry;
-use tracecore::testing::{TelemetrySnapshot, build};
+use tracecore::testing::{RecordingExporter, ScriptedReceiver, Start, TelemetrySnapshot, build, event, logs};
 
 use crate::faults::{Fault, Filter, Processing, Sink};
 use crate::ledger::{BatchId, Entry, Ledger};
@@ -29,6 +29,9 @@ const CEILING: Duration = Duration::from_secs(3600);
 const LAST_POLLS: usize = 100;
 /// Where the kit's wall clock begins, after the epoch.
 const WALL_CLOCK: Duration = Duration::from_secs(1_000_000_000);
+
+/// The exporter of the pipeline to which nothing happens.
+const WITNESS: &str = "test_sink/witness";
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +61,8 @@ pub struct Record {
     /// Since the begin of the run.
     pub events: Vec<(Duration, Arc<Occurrence>)>,
     pub telemetry: TelemetrySnapshot,
+    /// How many items the undisturbed pipeline was given before the stop was asked for, and how many came through.
+    pub witnessed: (u64, u64),
     /// Tasks that are left.
     pub tasks: usize,
     /// Emissions, tasks and lives of receivers that are left.
@@ -80,6 +85,8 @@ struct World {
     sources: Vec<Source>,
     filters: Vec<Filter>,
     sinks: Vec<Sink>,
+    /// A pipeline beside those of the plan: nothing happens to it, so it must lose nothing.
+    witness: (ScriptedReceiver, RecordingExporter),
 }
 
 /// What the script of a run leaves behind.
@@ -87,6 +94,8 @@ struct World {
 struct Played {
     asked: Option<Duration>,
     farewell: Vec<BatchId>,
+    /// How many items the witness was given.
+    witnessed: u64,
 }
 
 /// Runs a plan.
@@ -103,14 +112,20 @@ impl World {
             sources: plan.receivers.iter().map(|r| Source::new(r.beside, r.start, &ledger)).collect(),
             filters: plan.processors.iter().map(|p| Filter::new(p.start)).collect(),
             sinks: plan.exporters.iter().map(|e| Sink::new(e.start)).collect(),
+            witness: Default::default(),
             ledger,
         };
+        world.witness.1.hold_stop();
         let (service, mut events) = build(&plan.yaml(
+            (&world.witness.0.to_string(), &world.witness.1.to_string()),
             &world.sources.iter().map(Source::to_string).collect::<Vec<_>>(),
             &world.filters.iter().map(|filter| filter.script.to_string()).collect::<Vec<_>>(),
             &world.sinks.iter().map(|sink| sink.script.to_string()).collect::<Vec<_>>(),
         ));
         let telemetry = service.telemetry().clone();
+        let mut stops =
+            service.events().subscribe(event!("service.status_changed", component = WITNESS, to = "stopping"));
+        let mut counted = None;
         let (signal, mut signals) = mpsc::unbounded_channel();
         let mut played = Played::default();
         let outcome = tokio::select! {
@@ -121,6 +136,13 @@ impl World {
                 Err(_) => Outcome::Hung,
             },
             () = world.play(plan, &signal, &mut played) => Outcome::CutOff,
+            never = async {
+                // All queues have drained, and the counters can still be read.
+                let _told = stops.next().await;
+                counted = Some(TelemetrySnapshot::take(&telemetry));
+                world.witness.1.let_stop();
+                std::future::pending::<Infallible>().await
+            } => match never {},
         };
         for _ in 0..LAST_POLLS {
             tokio::task::yield_now().await;
@@ -130,7 +152,7 @@ impl World {
             let since = occurrence.meta.time.duration_since(SystemTime::UNIX_EPOCH + WALL_CLOCK);
             told.push((since.expect("the clock does not go back"), occurrence));
         }
-        world.record(outcome, played, told, &telemetry)
+        world.record(outcome, played, told, counted.unwrap_or_else(|| TelemetrySnapshot::take(&telemetry)))
     }
 
     /// Lets the plan happen; returns only to cut the run off.
@@ -138,6 +160,11 @@ impl World {
         let begin = tokio::time::Instant::now();
         for (at, fault) in &plan.steps {
             sleep_until(begin + *at).await;
+            if played.asked.is_none() {
+                // Nobody waits for its verdict: it is counted at the far end.
+                drop(self.witness.0.send(logs("witness", 1)));
+                played.witnessed += 1;
+            }
             match fault {
                 Fault::SecondSignal => return,
                 Fault::Stop => self.stop(plan, signal, played).await,
@@ -198,7 +225,7 @@ impl World {
 
     fn heal(&self) {
         for source in &self.sources {
-            source.on_start(tracecore::testing::Start::Ready);
+            source.on_start(Start::Ready);
         }
         self.filters.iter().for_each(Filter::heal);
         self.sinks.iter().for_each(Sink::heal);
@@ -209,7 +236,7 @@ impl World {
         outcome: Outcome,
         played: Played,
         events: Vec<(Duration, Arc<Occurrence>)>,
-        telemetry: &SelfTelemetry,
+        telemetry: TelemetrySnapshot,
     ) -> Record {
         let taken = |sink: &Sink| sink.script.taken().iter().map(|b| (BatchId::of(b), b.items())).collect();
         Record {
@@ -220,7 +247,8 @@ impl World {
             taken: self.sinks.iter().map(taken).collect(),
             processed: self.filters.iter().map(Filter::done).collect(),
             events,
-            telemetry: TelemetrySnapshot::take(telemetry),
+            telemetry,
+            witnessed: (played.witnessed, self.witness.1.items()),
             tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks(),
             held: self.sources.iter().map(Source::held).sum(),
         }

@@ -224,6 +224,8 @@ impl Oracle<'_> {
             let left = self.dropped_by(&id).get(SHUTDOWN).copied().unwrap_or_default();
             self.must(left == 0, || format!("{left} items were still on their way to {id} after the rest"));
         }
+        let (given, came) = self.record.witnessed;
+        self.must(given == came, || format!("of {given} items of the undisturbed pipeline {came} came through"));
         for id in self.record.farewell.clone() {
             self.farewell(id);
         }
@@ -257,7 +259,7 @@ impl Oracle<'_> {
             exporter.sizer == "requests" && exporter.queue_size < *ways
         });
         let accepted = entry.ended.is_some_and(|(_, verdict)| verdict.is_accepted());
-        self.must(given_up || too_small || accepted, || {
+        self.must(given_up || too_small || entry.left || accepted, || {
             format!("batch {} was the last of a healed collector: {:?}", id.0, entry.ended)
         });
     }
