@@ -16,7 +16,7 @@ use crate::ledger::BatchId;
 
 /// One thing that happens to a run. Numbers are places in the plan.
 #[derive(Clone, Copy, Debug)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// A receiver has this many batches of so many items at once.
     Burst(usize, u32, u64),
     /// A caller of a receiver goes away in the middle of an emission.
@@ -51,7 +51,7 @@ pub enum Fault {
 
 /// What a processor does with a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Processing {
+pub(crate) enum Processing {
     /// Passes it on.
     Pass,
     /// Drops it on purpose.
@@ -66,7 +66,7 @@ pub enum Processing {
 
 /// What an exporter does with an attempt.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Exporting {
+pub(crate) enum Exporting {
     /// Takes the batch.
     Accept,
     /// Takes it after so long.
@@ -82,17 +82,17 @@ pub enum Exporting {
 }
 
 /// What a plan lets a processor do, and what it did.
-pub struct Filter {
+pub(crate) struct Filter {
     /// Its far end.
-    pub script: ScriptedProcessor,
+    pub(crate) script: ScriptedProcessor,
     orders: Arc<Mutex<VecDeque<Processing>>>,
     done: Arc<Mutex<Vec<(BatchId, u64, Processing)>>>,
 }
 
 /// What a plan lets an exporter do.
-pub struct Sink {
+pub(crate) struct Sink {
     /// Its far end.
-    pub script: RecordingExporter,
+    pub(crate) script: RecordingExporter,
     orders: Arc<Mutex<(Exporting, u32)>>,
 }
 
@@ -100,7 +100,7 @@ pub struct Sink {
 const ALL_ATTEMPTS: usize = 1 << 20;
 
 impl Filter {
-    pub fn new(start: Start) -> Self {
+    pub(crate) fn new(start: Start) -> Self {
         let orders = Arc::<Mutex<VecDeque<Processing>>>::default();
         let done = Arc::<Mutex<Vec<_>>>::default();
         let (told, doing) = (Arc::clone(&orders), Arc::clone(&done));
@@ -119,24 +119,24 @@ impl Filter {
         Filter { script, orders, done }
     }
 
-    pub fn order(&self, processing: Processing) {
+    pub(crate) fn order(&self, processing: Processing) {
         lock(&self.orders).push_back(processing);
     }
 
     /// What follows is passed on, and starts succeed.
-    pub fn heal(&self) {
+    pub(crate) fn heal(&self) {
         lock(&self.orders).clear();
         self.script.on_start(Start::Ready);
     }
 
     /// Each batch that it saw, with its items and what it did with it.
-    pub fn done(&self) -> Vec<(BatchId, u64, Processing)> {
+    pub(crate) fn done(&self) -> Vec<(BatchId, u64, Processing)> {
         lock(&self.done).clone()
     }
 }
 
 impl Sink {
-    pub fn new(start: Start) -> Self {
+    pub(crate) fn new(start: Start) -> Self {
         let orders = Arc::new(Mutex::new((Exporting::Accept, 0)));
         let told = Arc::clone(&orders);
         let script = RecordingExporter::scripted(move |_: &Batch| {
@@ -158,16 +158,16 @@ impl Sink {
         Sink { script, orders }
     }
 
-    pub fn order(&self, exporting: Exporting) {
+    pub(crate) fn order(&self, exporting: Exporting) {
         lock(&self.orders).0 = exporting;
     }
 
-    pub fn panic(&self, times: u32) {
+    pub(crate) fn panic(&self, times: u32) {
         lock(&self.orders).1 += times;
     }
 
     /// What follows is taken, what stalls goes on, and starts succeed.
-    pub fn heal(&self) {
+    pub(crate) fn heal(&self) {
         *lock(&self.orders) = (Exporting::Accept, 0);
         self.script.release(ALL_ATTEMPTS);
         self.script.on_start(Start::Ready);
@@ -175,6 +175,6 @@ impl Sink {
 }
 
 /// Components panic on purpose: what a panic poisoned is used all the same.
-pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -14,52 +14,52 @@ use crate::faults::lock;
 /// A batch of a run, from 1. It is the batch's correlation id and the name of its metric, so that neither the events nor
 /// the far end of an exporter need be believed about the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BatchId(pub u64);
+pub(crate) struct BatchId(pub u64);
 
 impl BatchId {
-    pub fn of(batch: &Batch) -> Self {
+    pub(crate) fn of(batch: &Batch) -> Self {
         BatchId(name_of(batch).parse().expect("the metric of a batch is named by its number"))
     }
 
-    pub fn correlation(self) -> CorrelationId {
+    pub(crate) fn correlation(self) -> CorrelationId {
         CorrelationId::from_trace_id(u128::from(self.0)).expect("numbers begin at 1")
     }
 }
 
 /// What the test knows of one batch. Times are since the begin of the run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
-    pub receiver: usize,
-    pub items: u64,
+pub(crate) struct Entry {
+    pub(crate) receiver: usize,
+    pub(crate) items: u64,
     /// When its emission began, if it did.
-    pub begun: Option<Duration>,
+    pub(crate) begun: Option<Duration>,
     /// When its emission ended, and how; `None` also if the caller went away.
-    pub ended: Option<(Duration, Verdict)>,
+    pub(crate) ended: Option<(Duration, Verdict)>,
     /// The caller went away.
-    pub left: bool,
+    pub(crate) left: bool,
 }
 
 /// Every batch of a run.
-pub struct Ledger {
+pub(crate) struct Ledger {
     origin: Instant,
     entries: Mutex<Vec<Entry>>,
 }
 
 impl Ledger {
     /// One whose times begin now.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Ledger { origin: Instant::now(), entries: Mutex::default() }
     }
 
     /// A batch that a receiver is to emit.
-    pub fn add(&self, receiver: usize, items: u64) -> BatchId {
+    pub(crate) fn add(&self, receiver: usize, items: u64) -> BatchId {
         let mut entries = lock(&self.entries);
         entries.push(Entry { receiver, items, begun: None, ended: None, left: false });
         BatchId(entries.len() as u64)
     }
 
     /// Its emission begins.
-    pub fn begin(&self, id: BatchId) -> Batch {
+    pub(crate) fn begin(&self, id: BatchId) -> Batch {
         let now = self.now();
         let items = self.change(id, |entry| {
             entry.begun = Some(now);
@@ -69,7 +69,7 @@ impl Ledger {
     }
 
     /// Its emission has ended; `None`: the caller went away.
-    pub fn end(&self, id: BatchId, verdict: Option<Verdict>) {
+    pub(crate) fn end(&self, id: BatchId, verdict: Option<Verdict>) {
         let now = self.now();
         self.change(id, |entry| match verdict {
             Some(verdict) => entry.ended = Some((now, verdict)),
@@ -77,12 +77,12 @@ impl Ledger {
         });
     }
 
-    pub fn entries(&self) -> Vec<Entry> {
+    pub(crate) fn entries(&self) -> Vec<Entry> {
         lock(&self.entries).clone()
     }
 
     /// The time since the begin of the run.
-    pub fn now(&self) -> Duration {
+    pub(crate) fn now(&self) -> Duration {
         self.origin.elapsed()
     }
 

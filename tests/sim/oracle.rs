@@ -24,7 +24,7 @@ struct Oracle<'a> {
 }
 
 /// What is wrong with a run, in words; nothing, if all is well.
-pub fn problems(plan: &Plan, record: &Record) -> Vec<String> {
+pub(crate) fn problems(plan: &Plan, record: &Record) -> Vec<String> {
     let mut oracle = Oracle { plan, record, problems: Vec::new() };
     oracle.lives();
     oracle.times();

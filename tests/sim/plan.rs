@@ -17,71 +17,71 @@ const SECOND_SIGNALS: u64 = 15;
 
 /// A run before it is run.
 #[derive(Clone, Debug)]
-pub struct Plan {
-    pub seed: u64,
-    pub drain_timeout: Duration,
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) drain_timeout: Duration,
     /// Restarts in a row; 0 for ever.
-    pub restart_budget: u32,
-    pub receivers: Vec<ReceiverPlan>,
-    pub processors: Vec<ProcessorPlan>,
-    pub exporters: Vec<ExporterPlan>,
-    pub pipelines: Vec<PipelinePlan>,
+    pub(crate) restart_budget: u32,
+    pub(crate) receivers: Vec<ReceiverPlan>,
+    pub(crate) processors: Vec<ProcessorPlan>,
+    pub(crate) exporters: Vec<ExporterPlan>,
+    pub(crate) pipelines: Vec<PipelinePlan>,
     /// What happens when, since the begin of the run, in order.
-    pub steps: Vec<(Duration, Fault)>,
+    pub(crate) steps: Vec<(Duration, Fault)>,
     /// How often a signal lets others by before it comes, so that it also comes in the middle of a start.
-    pub signal_yields: u64,
+    pub(crate) signal_yields: u64,
 }
 
 #[derive(Clone, Debug)]
-pub struct ReceiverPlan {
+pub(crate) struct ReceiverPlan {
     /// It emits in tasks beside `run`.
-    pub beside: bool,
-    pub on_start_error: &'static str,
-    pub start: Start,
+    pub(crate) beside: bool,
+    pub(crate) on_start_error: &'static str,
+    pub(crate) start: Start,
 }
 
 #[derive(Clone, Debug)]
-pub struct ProcessorPlan {
-    pub on_start_error: &'static str,
-    pub start: Start,
+pub(crate) struct ProcessorPlan {
+    pub(crate) on_start_error: &'static str,
+    pub(crate) start: Start,
 }
 
 #[derive(Clone, Debug)]
-pub struct ExporterPlan {
-    pub on_start_error: &'static str,
-    pub start: Start,
+pub(crate) struct ExporterPlan {
+    pub(crate) on_start_error: &'static str,
+    pub(crate) start: Start,
     /// `sending_queue.enabled`.
-    pub queued: bool,
-    pub consumers: u64,
-    pub queue_size: u64,
-    pub sizer: &'static str,
-    pub on_overflow: &'static str,
-    pub wait_for_result: bool,
-    pub retries: bool,
-    pub initial_interval: Duration,
-    pub max_interval: Duration,
+    pub(crate) queued: bool,
+    pub(crate) consumers: u64,
+    pub(crate) queue_size: u64,
+    pub(crate) sizer: &'static str,
+    pub(crate) on_overflow: &'static str,
+    pub(crate) wait_for_result: bool,
+    pub(crate) retries: bool,
+    pub(crate) initial_interval: Duration,
+    pub(crate) max_interval: Duration,
     /// Zero for ever.
-    pub max_elapsed_time: Duration,
-    pub breaker: bool,
-    pub failure_threshold: u64,
-    pub open_duration: Duration,
-    pub half_open_calls: u64,
-    pub success_threshold: u64,
+    pub(crate) max_elapsed_time: Duration,
+    pub(crate) breaker: bool,
+    pub(crate) failure_threshold: u64,
+    pub(crate) open_duration: Duration,
+    pub(crate) half_open_calls: u64,
+    pub(crate) success_threshold: u64,
     /// Of one attempt.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
 }
 
 /// A pipeline by the places of its components. A processor is in one pipeline only.
 #[derive(Clone, Debug)]
-pub struct PipelinePlan {
-    pub receivers: Vec<usize>,
-    pub processors: Vec<usize>,
-    pub exporters: Vec<usize>,
+pub(crate) struct PipelinePlan {
+    pub(crate) receivers: Vec<usize>,
+    pub(crate) processors: Vec<usize>,
+    pub(crate) exporters: Vec<usize>,
 }
 
 impl ExporterPlan {
     /// One that nothing holds up.
-    pub fn plain() -> Self {
+    pub(crate) fn plain() -> Self {
         ExporterPlan {
             on_start_error: "fail",
             start: Start::Ready,
@@ -105,18 +105,18 @@ impl ExporterPlan {
     }
 
     /// A sender hears how the delivery ended.
-    pub fn waits(&self) -> bool {
+    pub(crate) fn waits(&self) -> bool {
         self.wait_for_result || !self.queued
     }
 
     /// A sender waits for room.
-    pub fn blocks(&self) -> bool {
+    pub(crate) fn blocks(&self) -> bool {
         self.on_overflow == "block" || !self.queued
     }
 }
 
 impl Plan {
-    pub fn from_seed(seed: u64) -> Plan {
+    pub(crate) fn from_seed(seed: u64) -> Plan {
         let dice = &Dice(Simulation::seeded(seed));
         let receivers = dice.some(1, 3, || ReceiverPlan {
             beside: dice.percent(60),
@@ -143,7 +143,7 @@ impl Plan {
     }
 
     /// The configuration, with the keys of the scripts.
-    pub fn yaml(
+    pub(crate) fn yaml(
         &self,
         witness: (&str, &str),
         receivers: &[String],

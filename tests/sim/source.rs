@@ -44,7 +44,7 @@ enum SourceError {
 
 /// What a source can be told.
 #[derive(Clone, Copy, Debug)]
-pub enum Order {
+pub(crate) enum Order {
     Emit(BatchId),
     Panic,
     Fail,
@@ -66,13 +66,13 @@ struct Script {
 }
 
 /// The far end of a `sim_source`. Its text is the key for the YAML.
-pub struct Source {
+pub(crate) struct Source {
     key: String,
     script: Arc<Script>,
 }
 
 impl Source {
-    pub fn new(beside: bool, start: Start, ledger: &Arc<Ledger>) -> Self {
+    pub(crate) fn new(beside: bool, start: Start, ledger: &Arc<Ledger>) -> Self {
         let (orders, told) = mpsc::unbounded_channel();
         let script = Arc::new(Script {
             orders,
@@ -87,26 +87,26 @@ impl Source {
         Source { key: SCRIPTS.keep("sim", &script), script }
     }
 
-    pub fn order(&self, order: Order) {
+    pub(crate) fn order(&self, order: Order) {
         self.script.orders.send(order).expect("the script holds the other end");
     }
 
-    pub fn on_start(&self, start: Start) {
+    pub(crate) fn on_start(&self, start: Start) {
         *lock(&self.script.start) = start;
     }
 
     /// One caller goes away: of an emission that waits, or of the next one that does.
-    pub fn caller_leaves(&self) {
+    pub(crate) fn caller_leaves(&self) {
         self.script.leaves.notify_one();
     }
 
     /// Its task panics; if it does not run, once it does.
-    pub fn panic_task(&self) {
+    pub(crate) fn panic_task(&self) {
         self.script.task_panics.notify_one();
     }
 
     /// How many of its emissions, tasks and lives there are now.
-    pub fn held(&self) -> usize {
+    pub(crate) fn held(&self) -> usize {
         Arc::strong_count(&self.script.held) - 1
     }
 }

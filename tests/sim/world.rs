@@ -35,7 +35,7 @@ const WITNESS: &str = "test_sink/witness";
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// It was asked to stop, and did.
     Stopped,
     /// It could not start.
@@ -47,31 +47,31 @@ pub enum Outcome {
 }
 
 /// What became of a run, by the test's own book and by what the collector said.
-pub struct Record {
-    pub outcome: Outcome,
+pub(crate) struct Record {
+    pub(crate) outcome: Outcome,
     /// When it was asked to stop.
-    pub asked: Option<Duration>,
+    pub(crate) asked: Option<Duration>,
     /// One batch for each receiver after everything was healed; none if it was stopped before.
-    pub farewell: Vec<BatchId>,
-    pub ledger: Vec<Entry>,
+    pub(crate) farewell: Vec<BatchId>,
+    pub(crate) ledger: Vec<Entry>,
     /// What each exporter took, in order: the batch and its items.
-    pub taken: Vec<Vec<(BatchId, u64)>>,
+    pub(crate) taken: Vec<Vec<(BatchId, u64)>>,
     /// What each processor did.
-    pub processed: Vec<Vec<(BatchId, u64, Processing)>>,
+    pub(crate) processed: Vec<Vec<(BatchId, u64, Processing)>>,
     /// Since the begin of the run.
-    pub events: Vec<(Duration, Arc<Occurrence>)>,
-    pub telemetry: TelemetrySnapshot,
+    pub(crate) events: Vec<(Duration, Arc<Occurrence>)>,
+    pub(crate) telemetry: TelemetrySnapshot,
     /// How many items the undisturbed pipeline was given before the stop was asked for, and how many came through.
-    pub witnessed: (u64, u64),
+    pub(crate) witnessed: (u64, u64),
     /// Tasks that are left.
-    pub tasks: usize,
+    pub(crate) tasks: usize,
     /// Emissions, tasks and lives of receivers that are left.
-    pub held: usize,
+    pub(crate) held: usize,
 }
 
 impl Record {
     /// All that a seed decides, a line each.
-    pub fn trace(&self) -> Vec<String> {
+    pub(crate) fn trace(&self) -> Vec<String> {
         let events = self.events.iter().map(|(at, occurrence)| format!("{at:?} {occurrence}"));
         let ledger = self.ledger.iter().map(|entry| format!("{entry:?}"));
         let taken = self.taken.iter().map(|taken| format!("{taken:?}"));
@@ -99,7 +99,7 @@ struct Played {
 }
 
 /// Runs a plan.
-pub fn run(plan: &Plan) -> Record {
+pub(crate) fn run(plan: &Plan) -> Record {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let _simulation = Simulation::seeded(plan.seed);
     runtime.expect("a runtime without sockets").block_on(World::drive(plan))

@@ -95,7 +95,9 @@ impl Oracle<'_> {
         }
         self.problems.extend(late);
         // What the stop has cut off is in the accounts.
-        let end = self.record.asked.unwrap_or(Duration::MAX);
+        let stopping = |event: &Event| matches!(event, Event::Service(ServiceEvent::Stopping { .. }));
+        let end =
+            self.record.events.iter().find(|(_, event)| stopping(&event.event)).map_or(Duration::MAX, |(at, _)| *at);
         let forgotten = due.into_iter().filter(|(_, (deadline, _))| *deadline + TIMER < end);
         let mut forgotten: Vec<String> = forgotten
             .map(|(batch, (at, what))| format!("{id} never had the {what} of {batch}, due at {at:?}"))
