@@ -135,6 +135,8 @@ async fn event_meta_complete() {
     assert!(failed.3.contains_key("correlation_id") && failed.3.contains_key("duration_us"), "{failed:?}");
     for record in records(&batches) {
         assert_eq!(record.observed_time_unix_nano, record.time_unix_nano);
+        let body = record.body.as_ref().and_then(|body| body.value.clone());
+        assert_eq!(body, Some(Any::StringValue(record.event_name.clone())));
         let severity = told.iter().find(|told| told.name() == record.event_name).map(|told| told.event.severity());
         let severity = severity.expect("it was told");
         if record.event_name.starts_with("export.") {
