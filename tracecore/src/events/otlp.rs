@@ -1,7 +1,7 @@
 //! From events straight to the bytes of an OTLP export request, one log record for each.
 //!
 //! Field numbers are those of `opentelemetry/proto/logs/v1/logs.proto`. What an event says of its process stands on the
-//! resource, everything else on the record; a record has no body, because its `event_name` says what happened.
+//! resource, everything else on the record. The body repeats the name, for those who show nothing but bodies.
 
 use std::sync::Arc;
 
@@ -44,6 +44,7 @@ fn record(w: &mut Writer, Occurrence { meta, event }: &Occurrence) {
     w.fixed64(1, time);
     w.varint(2, severity as u64);
     w.string(3, severity.as_str());
+    w.message(5, |w| w.string(1, event.name()));
     if let Some(component) = &meta.component {
         w.attribute(6, "component", component.as_str());
     }

@@ -19,8 +19,9 @@ collector's own), `correlation_id` (of the batch that it is about, from its rece
 `duration_us` (how long it took, in microseconds).
 
 `telemetry.events` tells them to others: [the example](examples/events.yaml) shows how. In the log an event is a line at
-`info` of the target `tracecore::event`. In a pipeline it is an OTLP log record whose `event_name` is its name and whose
-attributes are its fields; `WARN` are failures that the collector deals with by itself, `ERROR` is what is lost or given up.
+`info` of the target `tracecore::event`. In a pipeline it is an OTLP log record whose `event_name` is its name (the body
+repeats it) and whose attributes are its fields; `WARN` are failures that the collector deals with by itself, `ERROR` is
+what is lost or given up. What the sending itself causes is not sent.
 ";
 
 fn page() -> String {

@@ -271,3 +271,32 @@ impl Reflect for ToPipeline {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::net::testing::Logs;
+    use crate::testing::{RecordingExporter, ScriptedReceiver, TestService, metrics, needs_events, pipeline};
+
+    #[tokio::test(start_paused = true)]
+    async fn the_log_tells_the_events_that_it_is_to_tell_the_last_one_included() {
+        needs_events!();
+        let (logs, _guard) = Logs::capture();
+        let (source, sink) = (ScriptedReceiver::new(), RecordingExporter::new());
+        let events = "telemetry: {enabled: true, listen: 'localhost:0', events: {log: [service.stopped, batch.*]}}";
+        let service = TestService::start(&(pipeline(&source, &sink, "") + events)).await;
+        assert!(source.emit(metrics("three", 3)).await.is_accepted());
+        service.stop().await;
+        let text = logs.text();
+        let told: Vec<&str> =
+            text.lines().filter_map(|line| line.split_once("tracecore::event: ")).map(|(_, told)| told).collect();
+        let [accepted, source, sink, all] = &told[..] else { panic!("four events: {told:#?}") };
+        assert!(
+            accepted.starts_with("an event event=\"batch.accepted\" component=test_source correlation_id="),
+            "{accepted}"
+        );
+        assert!(accepted.contains(" duration_us=0 ") && accepted.ends_with(" items=3"), "{accepted}");
+        assert_eq!(*source, "an event event=\"service.stopped\" component=test_source reason=graceful");
+        assert_eq!(*sink, "an event event=\"service.stopped\" component=test_sink reason=graceful");
+        assert!(all.starts_with("an event event=\"service.stopped\" duration_us="), "{all}");
+    }
+}
