@@ -12,6 +12,7 @@ use tracecore::error::ErrorKind;
 use tracecore::events::{Draft, Events, Filter, ServiceEvent};
 use tracecore::metrics::data::Maker;
 use tracecore::metrics::{MetricSet as _, Name};
+use tracecore::net::{Method, Route};
 use tracecore::signal::view::View;
 use tracecore::signal::{Batch, Signal};
 use tracecore::telemetry::{
@@ -23,7 +24,7 @@ use tracecore::testing::{
 };
 use tracecore::time::Instant;
 use tracecore_tests::{Data, Device, Direction, Phase};
-use ureq::http::{HeaderMap, Method};
+use ureq::http::HeaderMap;
 
 /// How often each call is made: enough to meet a buffer that grows now and then.
 const ROUNDS: usize = 1000;
@@ -104,9 +105,10 @@ fn a_span_without_traces_allocates_nothing() {
     headers.insert("traceparent", parent.parse().expect("it is a header's value"));
     allocates_nothing("a span, without traces", || {
         let parent = SpanContext::from_traceparent(&headers);
-        let (component, method) = (&component, &Method::POST);
-        let operation = Operation::Request { component, method, route: Some("/v1/traces") };
+        let component = &component;
+        let operation = Operation::Request { component, method: Method::Post };
         let mut request = telemetry.traces().span(operation, parent);
+        request.set_route(Route("/v1/traces"));
         request.set_status_class(StatusClass::Success);
         let mut export = telemetry.traces().span(Operation::Export { component }, request.context());
         export.set_items(1);
