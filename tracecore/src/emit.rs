@@ -5,6 +5,8 @@
 //! queue refuses, nothing is enqueued anywhere and the caller may try again. The verdict is the only way back: a batch
 //! carries no acknowledgement.
 
+mod origin;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +16,19 @@ use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
 use crate::config::{ComponentId, PipelineId};
-use crate::cx::Activity;
+use crate::cx::{Activity, Shared};
 use crate::error::ErrorKind;
-use crate::events::{BatchEvent, CorrelationId, Draft, Events, ResourceEvent};
+use crate::events::{BatchEvent, Draft, Events, ResourceEvent};
 use crate::queue::{Full, Load, Outcome, Overflow, Place, Queue};
 use crate::runtime::{Processed, Stage};
 use crate::signal::{Batch, Signal};
-use crate::telemetry::{DropReason, ExporterTelemetry, PipelineTelemetry, ReceiverTelemetry};
+use crate::telemetry::{DropReason, ExporterTelemetry, Operation, PipelineTelemetry, ReceiverTelemetry, Traces};
 use crate::time::Instant;
+
+pub use origin::Origin;
+#[cfg(test)]
+pub(crate) use origin::PASSAGE;
+pub(crate) use origin::Passage;
 
 /// How long a sender is asked to wait before it tries a full queue again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -83,20 +90,11 @@ struct Source {
     id: ComponentId,
     telemetry: ReceiverTelemetry,
     events: Events,
+    traces: Traces,
     activity: Arc<Activity>,
     /// The one point through which wiring is read, so that it can be replaced under way.
     route: ArcSwap<Route>,
 }
-
-/// What follows a batch on its way, and joins what is told of it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Passage {
-    pub(crate) correlation: CorrelationId,
-}
-
-/// The passage of a batch in a test of what does not look at it.
-#[cfg(test)]
-pub(crate) const PASSAGE: Passage = Passage { correlation: CorrelationId(1) };
 
 /// The branches that a receiver feeds.
 #[derive(Default)]
@@ -146,8 +144,9 @@ enum Reservation {
 }
 
 impl Emitter {
-    pub(crate) fn new(id: ComponentId, telemetry: ReceiverTelemetry, events: Events, activity: Arc<Activity>) -> Self {
-        Emitter(Arc::new(Source { id, telemetry, events, activity, route: ArcSwap::default() }))
+    pub(crate) fn new(id: ComponentId, telemetry: ReceiverTelemetry, shared: &Shared, activity: Arc<Activity>) -> Self {
+        let (events, traces) = (shared.events.clone(), shared.telemetry.traces().clone());
+        Emitter(Arc::new(Source { id, telemetry, events, traces, activity, route: ArcSwap::default() }))
     }
 
     pub(crate) fn connect(&self, route: Route) {
@@ -157,20 +156,23 @@ impl Emitter {
     /// Sends a batch into every pipeline of the receiver that carries its signal, and says what became of it. The
     /// runtime counts the outcome; an empty batch is accepted and goes nowhere.
     pub async fn emit(&self, batch: Batch) -> Verdict {
-        self.emit_since(batch, None, Instant::now()).await
+        self.emit_since(batch, Origin::default(), Instant::now()).await
     }
 
-    /// As [`Emitter::emit`], for a batch that came with an id: its events bear that id.
-    pub async fn emit_correlated(&self, batch: Batch, correlation: CorrelationId) -> Verdict {
-        self.emit_since(batch, Some(correlation), Instant::now()).await
+    /// As [`Emitter::emit`], for a batch that came with a request: what is told of it bears the id of the request's trace.
+    pub async fn emit_for(&self, batch: Batch, origin: Origin) -> Verdict {
+        self.emit_since(batch, origin, Instant::now()).await
     }
 
-    /// As [`Emitter::emit`], with the latency counted from `since`.
-    pub(crate) async fn emit_since(&self, batch: Batch, correlation: Option<CorrelationId>, since: Instant) -> Verdict {
+    /// As [`Emitter::emit_for`], with the latency counted from `since`.
+    pub(crate) async fn emit_since(&self, batch: Batch, origin: Origin, since: Instant) -> Verdict {
         let source = &*self.0;
         let _working = source.activity.begin();
-        let passage = Passage { correlation: correlation.unwrap_or_else(|| source.events.next_id()) };
+        let parent = origin.parent();
+        let mut span = source.traces.span(Operation::Receive { component: &source.id }, parent);
+        let passage = Passage::new(span.context().or(parent), || source.events.next_id());
         let items = batch.items();
+        span.set_items(items);
         let verdict = if batch.is_empty() { Verdict::Accepted } else { source.deliver(batch, passage).await };
         let took = since.elapsed();
         source.telemetry.observe_latency(took);
@@ -187,6 +189,7 @@ impl Emitter {
                 source.events.emit(|| told(BatchEvent::Refused { items, retryable }));
             }
         }
+        span.end(if verdict.is_accepted() { Ok(()) } else { Err(ErrorKind::Downstream) });
         verdict
     }
 }
