@@ -4,7 +4,9 @@
 //! work, sockets. It writes no `select!` and spawns nothing on its own, so shutdown, supervision and tests hold for
 //! every component alike. Deliberately absent: the other components, and the SDK behind the metrics.
 
+mod client;
 mod life;
+mod serve;
 mod task;
 
 use std::fmt;
@@ -111,7 +113,7 @@ impl<C: Component> Cx<C> {
             match incarnation.run_until_cancelled(contain(future)).await {
                 Some(Err(failure)) => {
                     task.failed(&failure);
-                    base.task_panicked(failure);
+                    base.task_failed(failure);
                 }
                 Some(Ok(())) | None => task.completed(),
             }
