@@ -20,8 +20,9 @@ use warp::{Filter, Reply};
 
 use super::{Gather, Health, Observer, Paths};
 use crate::exposition::Format;
+use crate::net::HttpService;
 use crate::net::media::accept;
-use crate::net::{HttpService, Route};
+use crate::telemetry::SurfaceRoute;
 use crate::time::Instant;
 
 /// Scrapes per second that are answered for as long as they come. Ten Prometheus servers at the shortest sensible
@@ -33,11 +34,6 @@ const SCRAPE_BURST: NonZeroU32 = NonZeroU32::new(20).expect("20 is not zero");
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// The routes, named as they are mounted by default: where they are mounted says nothing about what they do.
-const METRICS: Route = Route("/metrics");
-const HEALTHZ: Route = Route("/healthz");
-const READYZ: Route = Route("/readyz");
-
 /// The endpoints of the surface, as a service.
 pub(super) fn service(
     paths: Paths,
@@ -47,9 +43,9 @@ pub(super) fn service(
 ) -> impl HttpService {
     let healthz = health.clone();
     let routes = metrics(paths.metrics, gather, observer)
-        .or(endpoint(HEALTHZ, paths.healthz, move |headers| healthz.healthz().respond(headers)))
+        .or(endpoint(SurfaceRoute::Healthz, paths.healthz, move |headers| healthz.healthz().respond(headers)))
         .unify()
-        .or(endpoint(READYZ, paths.readyz, move |headers| health.readyz().respond(headers)))
+        .or(endpoint(SurfaceRoute::Readyz, paths.readyz, move |headers| health.readyz().respond(headers)))
         .unify()
         .recover(refuse);
     warp::service(routes)
@@ -66,12 +62,12 @@ fn metrics(
     observer: Arc<dyn Observer>,
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone + Send + Sync + 'static {
     let scrapes = Arc::new(Scrapes { gather, observer, limiter: limiter() });
-    endpoint(METRICS, path, move |headers| scrapes.respond(headers))
+    endpoint(SurfaceRoute::Metrics, path, move |headers| scrapes.respond(headers))
 }
 
 /// `GET` and `HEAD` on exactly `path`. For `HEAD` the server leaves the body out and keeps its length.
 fn endpoint(
-    route: Route,
+    route: SurfaceRoute,
     path: String,
     respond: impl Fn(&HeaderMap) -> Response<Bytes> + Clone + Send + Sync + 'static,
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone + Send + Sync + 'static {
@@ -85,7 +81,7 @@ fn endpoint(
         .and(warp::header::headers_cloned())
         .map(move |headers: HeaderMap| {
             let mut response = respond(&headers);
-            response.extensions_mut().insert(route);
+            response.extensions_mut().insert(route.route());
             response
         })
 }
