@@ -8,6 +8,7 @@ mod encode;
 mod expand;
 mod flood;
 mod generated;
+mod ingest;
 mod pipelines;
 mod prometheus_exporter;
 mod queue;
