@@ -10,7 +10,7 @@ use http::{Request, Response, StatusCode};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tracecore::events::Occurrence;
+use tracecore::events::{Filter, Occurrence};
 use tracecore::net::{Client, ClientLimits};
 use tracecore::testing::{Answer, RecordingExporter as Sink, TestService as Rig, event, metrics, within_ceiling};
 use tracecore_tests::{Backend, Server};
@@ -41,6 +41,11 @@ service:
 
 fn to_sink(server: &Server, sink: &Sink) -> String {
     yaml(server, "", &format!("test_sink\nkey: {sink}"), "")
+}
+
+/// An exporter whose outcome the sender waits for.
+fn waiting(sink: &Sink) -> String {
+    format!("test_sink\nkey: {sink}\nsending_queue: {{wait_for_result: true}}")
 }
 
 /// Posts to a backend, trying again at once.
@@ -153,8 +158,7 @@ async fn the_answer_says_whether_to_come_again() {
 #[tokio::test]
 async fn a_handler_that_takes_too_long_is_answered_for() {
     let (server, sink, client) = (Server::new(), Sink::answering(Answer::Stall), client());
-    let exporter = format!("test_sink\nkey: {sink}\nsending_queue: {{wait_for_result: true}}");
-    let mut rig = Rig::start(&yaml(&server, "max_request: 50ms", &exporter, "")).await;
+    let mut rig = Rig::start(&yaml(&server, "max_request: 50ms", &waiting(&sink), "")).await;
     let answer = post(&client, server.address().await, None, good()).await;
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     closed(&mut rig, client).await;
@@ -212,6 +216,12 @@ async fn a_connection_that_is_not_made_is_told_of() {
 
 // What is traced
 
+/// The block that sends our own spans to a backend.
+fn traced_by(backend: &Backend) -> String {
+    let url = format!("http://{}", backend.address());
+    format!("telemetry: {{enabled: true, listen: '127.0.0.1:0', traces: {{endpoint: '{url}'}}}}\n")
+}
+
 /// The spans of one name.
 fn named<'a>(spans: &'a [Span], name: &str) -> Vec<&'a Span> {
     spans.iter().filter(|span| span.name == name).collect()
@@ -232,9 +242,7 @@ async fn span_per_request() {
     let mut answers = [StatusCode::SERVICE_UNAVAILABLE].into_iter();
     let mut backend = Backend::answering(move || answers.next().unwrap_or(StatusCode::OK)).await;
     let (server, client) = (Server::new(), client());
-    let url = format!("http://{}", backend.address());
-    let traces = format!("telemetry: {{enabled: true, listen: '127.0.0.1:0', traces: {{endpoint: '{url}'}}}}\n");
-    let mut rig = Rig::start(&to_backend(&server, backend.address(), &traces)).await;
+    let mut rig = Rig::start(&to_backend(&server, backend.address(), &traced_by(&backend))).await;
     let address = server.address().await;
     assert_eq!(post(&client, address, Some(PARENT), good()).await.status(), StatusCode::OK);
     let mut told = Vec::new();
@@ -270,16 +278,14 @@ async fn span_per_request() {
 async fn a_batch_of_nobodys_trace_is_joined_to_the_span_of_its_request() {
     let mut backend = Backend::start().await;
     let (server, client) = (Server::new(), client());
-    let url = format!("http://{}", backend.address());
-    let traces = format!("telemetry: {{enabled: true, listen: '127.0.0.1:0', traces: {{endpoint: '{url}'}}}}\n");
-    let mut rig = Rig::start(&to_backend(&server, backend.address(), &traces)).await;
+    let mut rig = Rig::start(&to_backend(&server, backend.address(), &traced_by(&backend))).await;
     assert_eq!(post(&client, server.address().await, None, good()).await.status(), StatusCode::OK);
     let exported = rig.wait_for(event!("export.succeeded")).await;
     closed(&mut rig, client).await;
     rig.stop().await;
     let id = exported.meta.correlation.unwrap().to_string();
     let traces: Vec<String> = backend.spans().await.iter().map(|span| hex(&span.trace_id)).collect();
-    assert_eq!(traces, [&id; 3], "of the request, the batch and the export");
+    assert_eq!(traces, [&*id; 3], "of the request, the batch and the export");
 }
 
 #[tokio::test]
@@ -301,48 +307,48 @@ fn hex(bytes: &[u8]) -> String {
 
 // What ends
 
+/// A client whose request waits for the exporter.
+async fn in_flight(server: &Server, sink: &mut Sink) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address().await).await.unwrap();
+    let body = good();
+    let head = format!("POST /v1/metrics HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n", body.len());
+    stream.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
+    sink.called().await;
+    stream
+}
+
+fn was_told(told: &[Arc<Occurrence>], wanted: &Filter) -> bool {
+    told.iter().any(|event| wanted.accepts(event))
+}
+
 #[tokio::test]
 async fn a_request_in_flight_is_answered_before_the_receiver_stops() {
-    let (server, mut sink, client) = (Server::new(), Sink::answering(Answer::Stall), client());
-    let exporter = format!("test_sink\nkey: {sink}\nsending_queue: {{wait_for_result: true}}");
-    let rig = Rig::start(&yaml(&server, "", &exporter, "")).await;
-    let address = server.address().await;
-    let mut stopping = rig.running.events().subscribe(event!("service.stopping"));
+    let (server, mut sink) = (Server::new(), Sink::answering(Answer::Stall));
+    let rig = Rig::start(&yaml(&server, "", &waiting(&sink), "")).await;
+    let mut client = in_flight(&server, &mut sink).await;
+    let mut stopping = rig.running.events().subscribe(event!("service.status_changed", to = "stopping"));
+    let mut answer = String::new();
     let release = async {
-        sink.called().await;
         stopping.next().await.unwrap();
         sink.release(1);
     };
-    let mut in_flight = TcpStream::connect(address).await.unwrap();
-    let body = good();
-    let head = format!("POST /v1/metrics HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n", body.len());
-    in_flight.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
-    let mut answer = String::new();
-    let (told, _, read) = tokio::join!(rig.stop(), release, in_flight.read_to_string(&mut answer));
+    let (told, (), read) = tokio::join!(rig.stop(), release, client.read_to_string(&mut answer));
     read.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    let ended = |wanted: tracecore::events::Filter| told.iter().any(|event| wanted.accepts(event));
-    assert!(ended(event!("connection.closed", component = "test_server", reason = "done")));
-    assert!(ended(event!("service.stopped", component = "test_server", reason = "graceful")));
-    assert!(ended(event!("resource.released", component = "test_server", resource = "listener")));
-    drop(client);
+    assert!(was_told(&told, &event!("connection.closed", component = "test_server", reason = "done")));
+    assert!(was_told(&told, &event!("service.stopped", component = "test_server", reason = "graceful")));
+    assert!(was_told(&told, &event!("resource.released", component = "test_server", resource = "listener")));
 }
 
 #[tokio::test]
 async fn a_request_that_does_not_end_is_cut_before_the_receiver_is_late() {
     let (server, mut sink) = (Server::new(), Sink::answering(Answer::Stall));
-    let exporter = format!("test_sink\nkey: {sink}\nsending_queue: {{wait_for_result: true}}");
-    let yaml = yaml(&server, "", &exporter, "").replace("service:\n", "service:\n  drain_timeout: 400ms\n");
+    let yaml = yaml(&server, "", &waiting(&sink), "").replace("service:\n", "service:\n  drain_timeout: 400ms\n");
     let rig = Rig::start(&yaml).await;
-    let mut in_flight = TcpStream::connect(server.address().await).await.unwrap();
-    let body = good();
-    let head = format!("POST /v1/metrics HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n", body.len());
-    in_flight.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
-    sink.called().await;
+    let _client = in_flight(&server, &mut sink).await;
     let told = rig.stop().await;
-    let ended = |wanted: tracecore::events::Filter| told.iter().any(|event| wanted.accepts(event));
-    assert!(ended(event!("connection.closed", component = "test_server", reason = "cut")));
-    assert!(ended(event!("service.stopped", component = "test_server", reason = "graceful")));
+    assert!(was_told(&told, &event!("connection.closed", component = "test_server", reason = "cut")));
+    assert!(was_told(&told, &event!("service.stopped", component = "test_server", reason = "graceful")));
 }
 
 #[tokio::test]
