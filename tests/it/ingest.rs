@@ -206,12 +206,13 @@ async fn a_pool_is_told_of_from_its_beginning_to_its_end() {
 async fn a_connection_that_is_not_made_is_told_of() {
     let (server, client) = (Server::new(), client());
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut rig = Rig::start(&to_backend(&server, nobody, "")).await;
+    let exporter = format!("test_poster\nendpoint: {nobody}\nretry_on_failure: {{enabled: false}}");
+    let mut rig = Rig::start(&yaml(&server, "", &exporter, "")).await;
     post(&client, server.address().await, None, good()).await;
     let failed = event!("connection.failed", component = "test_poster", error = "refused");
     assert!(rig.wait_for(failed).await.meta.duration.is_some());
     drop(client);
-    rig.running.stop().await;
+    rig.stop().await;
 }
 
 // What is traced
