@@ -10,9 +10,14 @@ use http::{Request, Response, StatusCode};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tracecore::component::Role;
 use tracecore::events::{Filter, Occurrence};
 use tracecore::net::{Client, ClientLimits};
-use tracecore::testing::{Answer, RecordingExporter as Sink, TestService as Rig, event, metrics, within_ceiling};
+use tracecore::status::State;
+use tracecore::testing::{
+    Answer, RecordingExporter as Sink, TestService as Rig, assert_sequence, event, events_enabled, metrics,
+    needs_events, within_ceiling,
+};
 use tracecore_tests::{Backend, Server};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -78,10 +83,15 @@ fn series(rig: &Rig) -> usize {
     rig.running.telemetry().gather().iter().map(|family| family.get_metric().len()).sum()
 }
 
-/// The last of what a client did has been told.
-async fn closed(rig: &mut Rig, client: Client) -> Arc<Occurrence> {
+/// Drops the client, and waits until all that it did is counted.
+async fn closed(rig: &Rig, client: Client) {
     drop(client);
-    rig.wait_for(event!("connection.closed", component = "test_server")).await
+    rig.wait_metric("tracecore_receiver_connections_active", &[], |open| open == 0.0).await;
+}
+
+/// Waits until so many batches are exported.
+async fn exported(rig: &Rig, batches: f64) {
+    rig.wait_metric("tracecore_exporter_calls_total", &[("result", "success")], |calls| calls == batches).await;
 }
 
 // What is counted
@@ -89,7 +99,7 @@ async fn closed(rig: &mut Rig, client: Client) -> Arc<Occurrence> {
 #[tokio::test]
 async fn good_and_bad_requests_are_counted_by_the_class_of_their_answer() {
     let (server, sink, client) = (Server::new(), Sink::new(), client());
-    let mut rig = Rig::start(&to_sink(&server, &sink)).await;
+    let rig = Rig::start(&to_sink(&server, &sink)).await;
     let requests = |rig: &Rig, class: &str| {
         rig.sample("tracecore_ingest_requests_total", &[("receiver", "test_server"), ("status_class", class)])
     };
@@ -109,7 +119,7 @@ async fn good_and_bad_requests_are_counted_by_the_class_of_their_answer() {
     let wrong_path = send(&client, "POST", &format!("http://{address}/v2"), None, good()).await;
     assert_eq!(wrong_path.status(), StatusCode::NOT_FOUND);
 
-    closed(&mut rig, client).await;
+    closed(&rig, client).await;
     assert_eq!(["2xx", "4xx"].map(|class| requests(&rig, class)), [2.0, 3.0]);
     assert_eq!(rig.sample("tracecore_ingest_requests_total", &[]), 5.0);
     assert_eq!(rig.sample("tracecore_ingest_duration_seconds", &[("receiver", "test_server")]), 5.0);
@@ -121,13 +131,13 @@ async fn good_and_bad_requests_are_counted_by_the_class_of_their_answer() {
 #[tokio::test]
 async fn a_thousand_paths_and_methods_make_no_series() {
     let (server, sink, client) = (Server::new(), Sink::new(), client());
-    let mut rig = Rig::start(&to_sink(&server, &sink)).await;
+    let rig = Rig::start(&to_sink(&server, &sink)).await;
     let (address, before) = (server.address().await, series(&rig));
     for n in 0..1000 {
         let answer = send(&client, &format!("M{n}"), &format!("http://{address}/{n}?{n}"), None, Bytes::new()).await;
         assert_eq!(answer.status(), StatusCode::NOT_FOUND);
     }
-    closed(&mut rig, client).await;
+    closed(&rig, client).await;
     assert_eq!(rig.sample("tracecore_ingest_requests_total", &[("status_class", "4xx")]), 1000.0);
     assert_eq!(series(&rig), before);
     rig.stop().await;
@@ -158,10 +168,10 @@ async fn the_answer_says_whether_to_come_again() {
 #[tokio::test]
 async fn a_handler_that_takes_too_long_is_answered_for() {
     let (server, sink, client) = (Server::new(), Sink::answering(Answer::Stall), client());
-    let mut rig = Rig::start(&yaml(&server, "max_request: 50ms", &waiting(&sink), "")).await;
+    let rig = Rig::start(&yaml(&server, "max_request: 50ms", &waiting(&sink), "")).await;
     let answer = post(&client, server.address().await, None, good()).await;
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
-    closed(&mut rig, client).await;
+    closed(&rig, client).await;
     assert_eq!(rig.sample("tracecore_ingest_requests_total", &[("status_class", "5xx")]), 1.0);
     sink.release(1);
     rig.stop().await;
@@ -171,6 +181,7 @@ async fn a_handler_that_takes_too_long_is_answered_for() {
 
 #[tokio::test]
 async fn a_connection_is_told_of_from_its_beginning_to_its_end() {
+    needs_events!();
     let (server, sink, client) = (Server::new(), Sink::new(), client());
     let mut rig = Rig::start(&yaml(&server, "max_connections: 1", &format!("test_sink\nkey: {sink}"), "")).await;
     post(&client, server.address().await, None, good()).await;
@@ -183,16 +194,18 @@ async fn a_connection_is_told_of_from_its_beginning_to_its_end() {
 
 #[tokio::test]
 async fn a_pool_is_told_of_from_its_beginning_to_its_end() {
+    needs_events!();
     let (server, backend, client) = (Server::new(), Backend::start().await, client());
     let mut rig = Rig::start(&to_backend(&server, backend.address(), "")).await;
     rig.wait_for(event!("pool.created", component = "test_poster")).await;
     post(&client, server.address().await, None, good()).await;
+    let of = |name| event!(name, component = "test_poster");
     for wanted in [
-        event!("connection.opened", component = "test_poster"),
-        event!("connection.acquired", component = "test_poster"),
-        event!("pool.health", component = "test_poster", active = 1, idle = 0),
-        event!("connection.released", component = "test_poster"),
-        event!("pool.health", component = "test_poster", active = 0, idle = 1),
+        of("connection.opened"),
+        of("connection.acquired"),
+        of("pool.health").with("active", 1).with("idle", 0),
+        of("connection.released"),
+        of("pool.health").with("active", 0).with("idle", 1),
     ] {
         rig.wait_for(wanted).await;
     }
@@ -204,6 +217,7 @@ async fn a_pool_is_told_of_from_its_beginning_to_its_end() {
 
 #[tokio::test]
 async fn a_connection_that_is_not_made_is_told_of() {
+    needs_events!();
     let (server, client) = (Server::new(), client());
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let exporter = format!("test_poster\nendpoint: {nobody}\nretry_on_failure: {{enabled: false}}");
@@ -246,15 +260,15 @@ async fn span_per_request() {
     let mut rig = Rig::start(&to_backend(&server, backend.address(), &traced_by(&backend))).await;
     let address = server.address().await;
     assert_eq!(post(&client, address, Some(PARENT), good()).await.status(), StatusCode::OK);
-    let mut told = Vec::new();
-    for name in ["batch.accepted", "export.failed", "retry.backoff", "export.succeeded"] {
-        told.push(rig.wait_for(event!(name)).await);
+    exported(&rig, 1.0).await;
+    if events_enabled() {
+        let told = assert_sequence!(rig, ["export.started", "export.failed", "retry.backoff", "export.succeeded"]);
+        let ids = told.map(|event| event.meta.correlation.map(|id| id.to_string()));
+        assert_eq!(ids.each_ref().map(Option::as_deref), [Some(TRACE); 4]);
     }
-    let correlated = told.iter().filter(|event| event.meta.correlation.is_some_and(|id| id.to_string() == TRACE));
-    assert_eq!(correlated.count(), 4, "{told:?}");
     // A path of a client's own, without a trace of its own.
     send(&client, "GET", &format!("http://{address}/a/path/of/many"), None, Bytes::new()).await;
-    closed(&mut rig, client).await;
+    closed(&rig, client).await;
     rig.stop().await;
 
     let spans = backend.spans().await;
@@ -277,12 +291,13 @@ async fn span_per_request() {
 
 #[tokio::test]
 async fn a_batch_of_nobodys_trace_is_joined_to_the_span_of_its_request() {
+    needs_events!();
     let mut backend = Backend::start().await;
     let (server, client) = (Server::new(), client());
     let mut rig = Rig::start(&to_backend(&server, backend.address(), &traced_by(&backend))).await;
     assert_eq!(post(&client, server.address().await, None, good()).await.status(), StatusCode::OK);
     let exported = rig.wait_for(event!("export.succeeded")).await;
-    closed(&mut rig, client).await;
+    closed(&rig, client).await;
     rig.stop().await;
     let id = exported.meta.correlation.unwrap().to_string();
     let traces: Vec<String> = backend.spans().await.iter().map(|span| hex(&span.trace_id)).collect();
@@ -291,6 +306,7 @@ async fn a_batch_of_nobodys_trace_is_joined_to_the_span_of_its_request() {
 
 #[tokio::test]
 async fn without_spans_the_trace_of_the_sender_still_joins_what_is_told() {
+    needs_events!();
     let (server, sink, client) = (Server::new(), Sink::new(), client());
     let mut rig = Rig::start(&to_sink(&server, &sink)).await;
     post(&client, server.address().await, Some(PARENT), good()).await;
@@ -327,15 +343,16 @@ async fn a_request_in_flight_is_answered_before_the_receiver_stops() {
     let (server, mut sink) = (Server::new(), Sink::answering(Answer::Stall));
     let rig = Rig::start(&yaml(&server, "", &waiting(&sink), "")).await;
     let mut client = in_flight(&server, &mut sink).await;
-    let mut stopping = rig.running.events().subscribe(event!("service.status_changed", to = "stopping"));
+    let mut status = rig.running.watch(Role::Receiver, &"test_server".parse().unwrap()).unwrap();
     let mut answer = String::new();
     let release = async {
-        stopping.next().await.unwrap();
+        within_ceiling(status.wait_for(|status| status.state == State::Stopping)).await.unwrap();
         sink.release(1);
     };
     let (told, (), read) = tokio::join!(rig.stop(), release, client.read_to_string(&mut answer));
     read.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    needs_events!();
     assert!(was_told(&told, &event!("connection.closed", component = "test_server", reason = "done")));
     assert!(was_told(&told, &event!("service.stopped", component = "test_server", reason = "graceful")));
     assert!(was_told(&told, &event!("resource.released", component = "test_server", resource = "listener")));
@@ -348,6 +365,7 @@ async fn a_request_that_does_not_end_is_cut_before_the_receiver_is_late() {
     let rig = Rig::start(&yaml).await;
     let _client = in_flight(&server, &mut sink).await;
     let told = rig.stop().await;
+    needs_events!();
     assert!(was_told(&told, &event!("connection.closed", component = "test_server", reason = "cut")));
     assert!(was_told(&told, &event!("service.stopped", component = "test_server", reason = "graceful")));
 }
@@ -358,8 +376,9 @@ async fn a_socket_that_breaks_is_an_error_and_is_bound_anew() {
     let yaml = to_sink(&server, &sink);
     let mut rig = Rig::start(&yaml).await;
     server.break_socket();
-    rig.wait_for(event!("resource.released", component = "test_server", resource = "listener")).await;
-    rig.wait_for(event!("service.restarted", component = "test_server", kind = "io")).await;
+    rig.wait_restart("test_server").await;
+    assert_eq!(rig.sample("tracecore_receiver_errors_total", &[("kind", "io")]), 1.0);
+    assert_eq!(rig.wait_metric("tracecore_component_restarts_total", &[], |restarts| restarts > 0.0).await, 1.0);
     assert_eq!(post(&client, server.address().await, None, good()).await.status(), StatusCode::OK);
     drop(client);
     rig.stop().await;

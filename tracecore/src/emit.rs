@@ -8,7 +8,8 @@
 mod origin;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -92,8 +93,32 @@ struct Source {
     events: Events,
     traces: Traces,
     activity: Arc<Activity>,
+    first: First,
     /// The one point through which wiring is read, so that it can be replaced under way.
     route: ArcSwap<Route>,
+}
+
+/// How long a receiver takes from its start, or a restart, to its first accepted emission.
+#[derive(Default)]
+struct First {
+    /// Whether it is still to come; an emission after it costs this one load.
+    awaited: AtomicBool,
+    began: Mutex<Option<Instant>>,
+}
+
+impl First {
+    fn awaits(&self, start: Duration) {
+        *self.began.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now().checked_sub(start);
+        self.awaited.store(true, Ordering::Release);
+    }
+
+    /// How long it took, for the first one alone.
+    fn came(&self) -> Option<Duration> {
+        if !self.awaited.load(Ordering::Relaxed) || !self.awaited.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        self.began.lock().unwrap_or_else(PoisonError::into_inner).take().map(|began| began.elapsed())
+    }
 }
 
 /// The branches that a receiver feeds.
@@ -145,8 +170,20 @@ enum Reservation {
 
 impl Emitter {
     pub(crate) fn new(id: ComponentId, telemetry: ReceiverTelemetry, shared: &Shared, activity: Arc<Activity>) -> Self {
-        let (events, traces) = (shared.events.clone(), shared.telemetry.traces().clone());
-        Emitter(Arc::new(Source { id, telemetry, events, traces, activity, route: ArcSwap::default() }))
+        Emitter(Arc::new(Source {
+            id,
+            telemetry,
+            events: shared.events.clone(),
+            traces: shared.telemetry.traces().clone(),
+            activity,
+            first: First::default(),
+            route: ArcSwap::default(),
+        }))
+    }
+
+    /// The receiver has started, in this time: its first emission is timed from the beginning of that start.
+    pub(crate) fn awaits_first(&self, start: Duration) {
+        self.0.first.awaits(start);
     }
 
     pub(crate) fn connect(&self, route: Route) {
@@ -167,23 +204,28 @@ impl Emitter {
     /// As [`Emitter::emit_for`], with the latency counted from `since`.
     pub(crate) async fn emit_since(&self, batch: Batch, origin: Origin, since: Instant) -> Verdict {
         let source = &*self.0;
-        let _working = source.activity.begin();
+        let items = batch.items();
+        let _working = source.activity.begin(items);
         let parent = origin.parent();
         let mut span = source.traces.span(Operation::Receive { component: &source.id }, parent);
-        let passage = Passage::new(span.context().or(parent), || source.events.next_id());
-        let items = batch.items();
         span.set_items(items);
+        let passage = Passage::new(span.context().or(parent), || source.events.next_id());
         let verdict = if batch.is_empty() { Verdict::Accepted } else { source.deliver(batch, passage).await };
         let took = since.elapsed();
         source.telemetry.observe_latency(took);
         let told = |event| Draft::of(&source.id, event).about(passage.correlation).lasting(took);
         match verdict {
             Verdict::Accepted => {
+                source.activity.put_out(items);
                 source.telemetry.emitted(1);
                 source.telemetry.mark_activity();
+                if let Some(took) = source.first.came() {
+                    source.telemetry.first_emission(took);
+                }
                 source.events.emit(|| told(BatchEvent::Accepted { items }));
             }
             Verdict::Refused(refusal) => {
+                source.activity.count_error();
                 source.telemetry.error(ErrorKind::Downstream);
                 let retryable = refusal != Refusal::Permanent;
                 source.events.emit(|| told(BatchEvent::Refused { items, retryable }));

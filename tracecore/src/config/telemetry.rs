@@ -1,4 +1,5 @@
-//! The `telemetry` block: what the collector's own surface listens on, and where it sends what it says of itself.
+//! The `telemetry` block: what the collector's own surface listens on and answers, and where it sends what it says of
+//! itself.
 //!
 //! A block that is not enabled is not looked at: a template may stay in the file.
 
@@ -13,10 +14,13 @@ use crate::telemetry::Level;
 /// Localhost: metrics and health say much about a machine, so showing them to a network is a decision.
 const DEFAULT_LISTEN: Endpoint = Endpoint::localhost(8888);
 
+/// The longest history of `/status`: who wants more has the metrics scraped.
+const MAX_RETENTION: Period = Period::minutes(60);
+
 /// What backends expect where no scraper sets the pace: OpenTelemetry's default too.
 const DEFAULT_PUSH_INTERVAL: Period = Period::secs(60);
 
-/// The collector's own surface: metrics and health.
+/// The collector's own surface: metrics, health and status.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Telemetry {
@@ -28,10 +32,33 @@ pub struct Telemetry {
     pub level: Level,
     /// Where each part of the surface is mounted.
     pub paths: Paths,
+    /// When the service is ready.
+    pub readiness: Readiness,
+    /// The status page.
+    pub status: StatusPage,
     /// The collector's own traces, sent over OTLP.
     pub traces: Traces,
     /// The collector's own metrics, sent over OTLP beside being served.
     pub push: Push,
+}
+
+/// When the service is ready.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Readiness {
+    /// From when every component has started, or waits as its `on_start_error` tells it to, until the stop.
+    #[default]
+    Started,
+    /// The same, but not while any component is in an error state.
+    Healthy,
+}
+
+/// The status page.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StatusPage {
+    /// How far back rates can look: the longest `?window=`. At most an hour.
+    pub retention: Period,
 }
 
 /// Where each part of the surface is mounted.
@@ -44,6 +71,8 @@ pub struct Paths {
     pub healthz: MountPath,
     /// Whether the process does its work.
     pub readyz: MountPath,
+    /// How each component is.
+    pub status: MountPath,
 }
 
 /// The collector's own traces: a span for each ingest request, each batch and each export attempt.
@@ -85,9 +114,17 @@ impl Default for Telemetry {
             listen: DEFAULT_LISTEN,
             level: Level::default(),
             paths: Paths::default(),
+            readiness: Readiness::default(),
+            status: StatusPage::default(),
             traces: Traces::default(),
             push: Push::default(),
         }
+    }
+}
+
+impl Default for StatusPage {
+    fn default() -> Self {
+        StatusPage { retention: Period::minutes(15) }
     }
 }
 
@@ -109,6 +146,7 @@ impl Default for Paths {
             metrics: MountPath::constant("/metrics"),
             healthz: MountPath::constant("/healthz"),
             readyz: MountPath::constant("/readyz"),
+            status: MountPath::constant("/status"),
         }
     }
 }
@@ -122,13 +160,30 @@ impl Telemetry {
         }
         let telemetry: Telemetry = node.deserialize("telemetry")?;
         telemetry.paths.distinct(node)?;
+        telemetry.status.bounded(node)?;
         Ok(telemetry)
+    }
+}
+
+impl StatusPage {
+    fn bounded(&self, telemetry: &Node) -> Result<(), ConfigError> {
+        if self.retention <= MAX_RETENTION {
+            return Ok(());
+        }
+        let written = telemetry.get("status").and_then(|status| status.get("retention")).unwrap_or(telemetry);
+        let message = format!("must be at most {MAX_RETENTION}");
+        Err(ConfigError::new("telemetry.status.retention", written.origin(), message))
     }
 }
 
 impl Paths {
     fn distinct(&self, telemetry: &Node) -> Result<(), ConfigError> {
-        let paths = [("metrics", &self.metrics), ("healthz", &self.healthz), ("readyz", &self.readyz)];
+        let paths = [
+            ("metrics", &self.metrics),
+            ("healthz", &self.healthz),
+            ("readyz", &self.readyz),
+            ("status", &self.status),
+        ];
         for (index, (name, path)) in paths.iter().enumerate() {
             let earlier = paths.iter().take(index).find(|(_, earlier)| earlier == path);
             if let Some((other, _)) = earlier {

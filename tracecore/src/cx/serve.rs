@@ -12,7 +12,7 @@ use http::{Extensions, HeaderMap};
 
 use super::Cx;
 use super::life::{Base, Own};
-use super::task::LISTENER;
+use super::resources::LISTENER;
 use crate::component::Component;
 use crate::emit::Origin;
 use crate::error::ErrorKind;
@@ -66,7 +66,7 @@ impl Base {
         let forgotten = before - sockets.len();
         drop(sockets);
         for _ in 0..forgotten {
-            self.tell(|| ResourceEvent::Released { resource: LISTENER });
+            self.released(LISTENER);
         }
     }
 

@@ -29,6 +29,8 @@ struct Bus {
     first_id: u128,
     /// How many were given.
     ids: AtomicU64,
+    /// Nobody can listen.
+    switched_off: bool,
 }
 
 impl Default for Bus {
@@ -42,6 +44,7 @@ impl Default for Bus {
             origin: OnceLock::new(),
             first_id,
             ids: AtomicU64::new(0),
+            switched_off: false,
         }
     }
 }
@@ -69,11 +72,19 @@ struct Letters {
     unread: VecDeque<Arc<Occurrence>>,
     /// How many were thrown away since the subscriber last asked.
     missed: u64,
-    /// The bus is gone.
+    /// The bus is gone, or was never on.
     closed: bool,
 }
 
 impl Events {
+    /// A bus on which nobody can listen: every subscription is closed from the start. Nothing of tracecore depends on
+    /// who listens, and with this a test can say so.
+    pub fn switched_off() -> Self {
+        let mut bus = Bus::default();
+        bus.switched_off = true;
+        Events(Arc::new(bus))
+    }
+
     /// Tells every subscriber who wants it. `make` is called only if somebody listens to events of this group.
     pub fn emit<G: Group>(&self, make: impl FnOnce() -> Draft<G>) {
         if self.0.wanted.load(Ordering::Relaxed) & G::BIT != 0 {
@@ -116,10 +127,13 @@ impl Events {
     }
 
     fn add(&self, filter: Filter, capacity: Option<NonZeroUsize>) -> Subscription {
-        let mailbox = Arc::new(Mailbox { filter, capacity, letters: Mutex::default(), came: Notify::new() });
-        let mut subscribers = self.0.subscribers();
-        subscribers.push(Arc::clone(&mailbox));
-        self.0.count_wanted(&subscribers);
+        let letters = Mutex::new(Letters { closed: self.0.switched_off, ..Letters::default() });
+        let mailbox = Arc::new(Mailbox { filter, capacity, letters, came: Notify::new() });
+        if !self.0.switched_off {
+            let mut subscribers = self.0.subscribers();
+            subscribers.push(Arc::clone(&mailbox));
+            self.0.count_wanted(&subscribers);
+        }
         Subscription { mailbox, bus: Arc::downgrade(&self.0) }
     }
 
@@ -194,7 +208,7 @@ pub enum Gap {
     /// The subscriber was too slow, and this many events are lost to it. More may follow.
     #[error("{0} events were missed")]
     Missed(u64),
-    /// The bus is gone, and everything was read.
+    /// The bus is gone or switched off, and everything was read.
     #[error("no more events will come")]
     Closed,
 }

@@ -8,23 +8,23 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::inspect::serve_surface;
 use super::spec::Stage;
 use super::stop;
 use super::supervise::{Announce, FirstStart, start_until, supervise};
 use super::{Board, OnStartError, Place, Readiness};
 use crate::component::Role;
 use crate::config::{ComponentId, Config, ConfigErrors, PipelineId};
-use crate::cx::{Activity, Base, Drain, Fatal, Own, Shared};
+use crate::cx::{Activity, Base, Drain, Fatal, Own, Resources, Shared, measured};
 use crate::emit::{Branch, Emitter, Exit, Route};
 use crate::error::ErrorKind;
 use crate::events::{ConfigEvent, Draft, Events, ServiceEvent};
-use crate::exposition::{self, from_prometheus};
 use crate::graph::{Graph, Plan, PlannedExporter, PlannedPipeline};
 use crate::net::BindError;
 use crate::queue::{ErasedOutlet, Queue};
 use crate::registry::Registry;
 use crate::status::{State, Status};
-use crate::surface::{Health, Paths, Serving, Surface};
+use crate::surface::Serving;
 use crate::telemetry::{BuildInfo, Resource, SelfTelemetry, TelemetryError};
 use crate::time::{Clock, Instant};
 
@@ -42,6 +42,7 @@ pub struct Builder {
     clock: Clock,
     resource: Option<Resource>,
     telemetry: Option<SelfTelemetry>,
+    events_enabled: bool,
 }
 
 /// Why a service could not be built.
@@ -98,6 +99,7 @@ impl Default for Builder {
             clock: Clock::system(),
             resource: None,
             telemetry: None,
+            events_enabled: true,
         }
     }
 }
@@ -127,6 +129,12 @@ impl Builder {
         self
     }
 
+    /// Whether anybody can listen to its events; yes, unless told otherwise. What the service does is the same.
+    pub fn events_enabled(mut self, enabled: bool) -> Self {
+        self.events_enabled = enabled;
+        self
+    }
+
     /// Wires the configuration, reads all settings and constructs every component once. This is all that `validate`
     /// does.
     ///
@@ -148,13 +156,14 @@ impl Builder {
                 .push(config.telemetry.push.clone())
                 .build()?,
         };
-        let events = Events::default();
+        let events = if self.events_enabled { Events::default() } else { Events::switched_off() };
         events.set_origin(self.clock.clone(), &node);
         let shared = Shared {
             clock: self.clock,
             telemetry,
             events,
             fatal: Arc::default(),
+            resources: Resources::default(),
             restart_budget: NonZeroU32::new(config.service.restart_budget),
             resource: attributes,
             version,
@@ -257,6 +266,8 @@ pub struct Running {
     pub(super) backgrounds: JoinSet<()>,
     /// The supervisors of receivers.
     pub(super) supervisors: JoinSet<()>,
+    /// What takes samples for the surface.
+    pub(super) sampler: JoinSet<()>,
     unready: Option<mpsc::Receiver<std::convert::Infallible>>,
     /// When the start began.
     began: Instant,
@@ -304,6 +315,7 @@ impl Running {
             consumers: JoinSet::new(),
             backgrounds: JoinSet::new(),
             supervisors: JoinSet::new(),
+            sampler: JoinSet::new(),
             unready: None,
             began: Instant::now(),
         }
@@ -313,7 +325,9 @@ impl Running {
         self.shared.telemetry.start();
         let (readiness, unready) = mpsc::channel(1);
         self.unready = Some(unready);
-        self.surface = serve_surface(&self.telemetry_settings, &self.shared.telemetry).await?;
+        let Running { telemetry_settings, shared, board, sampler, .. } = self;
+        shared.telemetry.register_components(board);
+        self.surface = serve_surface(telemetry_settings, shared, board, sampler).await?;
         self.start_exporters(plan.exporters, &readiness).await?;
         let (branches, feeds) = self.start_processors(plan.pipelines, &readiness).await?;
         let mut pending = Vec::new();
@@ -330,7 +344,9 @@ impl Running {
         }
         let components = (self.exporters.len() + self.stages.len() + self.receivers.len()) as u64;
         let applied = ConfigEvent::Applied { components, pipelines: branches.len() as u64 };
-        self.shared.events.emit(|| Draft::new(applied).lasting(self.began.elapsed()));
+        let took = self.began.elapsed();
+        self.shared.telemetry.service().config_applied(took);
+        self.shared.events.emit(|| Draft::new(applied).lasting(took));
         Ok(())
     }
 
@@ -360,8 +376,9 @@ impl Running {
                 waits_for_result: delivery.sending_queue.waits_for_result(),
             };
             let consumers = delivery.sending_queue.num_consumers.get();
-            self.board.add(Place { base: base.clone(), queue: Some(Arc::clone(&queue)), pipeline: None });
-            let outlet = planned.spec.outlet(base.clone(), queue, delivery);
+            let outlet = planned.spec.outlet(base.clone(), Arc::clone(&queue), delivery);
+            let breaker = Some(outlet.breaker());
+            self.board.add(Place { base: base.clone(), queue: Some(queue), breaker, pipeline: None });
             self.exporters.push(Outgoing {
                 base: base.clone(),
                 exit: exit.clone(),
@@ -376,8 +393,10 @@ impl Running {
                 if base.shared.drain.begun.run_until_cancelled(starting).await == Some(true) {
                     let mut consuming = JoinSet::new();
                     for _ in 0..consumers {
-                        let (abort, consume) = (base.abort.clone(), Arc::clone(&outlet).consume());
-                        consuming.spawn(async move { abort.run_until_cancelled_owned(consume).await.is_some() });
+                        let (base, consume) = (base.clone(), Arc::clone(&outlet).consume());
+                        consuming.spawn(async move {
+                            base.abort.run_until_cancelled(measured(&base.telemetry, consume)).await.is_some()
+                        });
                     }
                     consuming.join_all().await;
                 }
@@ -405,7 +424,12 @@ impl Running {
                 let telemetry = self.shared.telemetry.processor(id.as_str(), planned.unit.entry.kinds);
                 let own = Own::Processor { telemetry: telemetry.clone() };
                 let base = Base::new(id, self.shared.clone(), own, Arc::default());
-                self.board.add(Place { base: base.clone(), queue: None, pipeline: Some(pipeline.id.clone()) });
+                self.board.add(Place {
+                    base: base.clone(),
+                    queue: None,
+                    breaker: None,
+                    pipeline: Some(pipeline.id.clone()),
+                });
                 let stage = planned.spec.stage(base.clone(), telemetry);
                 processors.push(Arc::clone(&stage));
                 self.stages.push(Arc::clone(&stage));
@@ -444,7 +468,7 @@ impl Running {
         emitter.connect(route);
         let base = Base::new(id, self.shared.clone(), Own::Receiver { telemetry, emitter }, activity);
         self.receivers.push(base.clone());
-        self.board.add(Place { base: base.clone(), queue: None, pipeline: None });
+        self.board.add(Place { base: base.clone(), queue: None, breaker: None, pipeline: None });
         let (announce, first) = Announce::new(readiness);
         let pending = Pending { base: base.clone(), first };
         let live = move |base: Base, started: Box<dyn FnOnce() + Send>| planned.spec.live(base, started);
@@ -462,6 +486,7 @@ impl Running {
                 surface.health().ready();
             }
             let took = self.began.elapsed();
+            self.shared.telemetry.service().ready(took);
             self.shared.events.emit(|| Draft::new(ServiceEvent::Ready {}).lasting(took));
             tracing::info!(?took, "tracecore running");
         }
@@ -488,6 +513,11 @@ impl Running {
         self.board.watch(role, id)
     }
 
+    /// What its components hold of the things that there is a limited number of. It can be asked after the stop too.
+    pub fn resources(&self) -> &Resources {
+        &self.shared.resources
+    }
+
     /// The self-telemetry.
     pub fn telemetry(&self) -> &SelfTelemetry {
         &self.shared.telemetry
@@ -503,28 +533,6 @@ impl Running {
         let deadline = Instant::now() + self.drain_timeout;
         stop::stop(self, deadline).await;
     }
-}
-
-/// The telemetry surface, if it is enabled.
-async fn serve_surface(
-    settings: &crate::config::Telemetry,
-    telemetry: &SelfTelemetry,
-) -> Result<Option<Serving>, BindError> {
-    if !settings.enabled {
-        return Ok(None);
-    }
-    let surface = Surface::bind(&settings.listen.to_string()).await?;
-    let paths = Paths {
-        metrics: settings.paths.metrics.to_string(),
-        healthz: settings.paths.healthz.to_string(),
-        readyz: settings.paths.readyz.to_string(),
-    };
-    let source = telemetry.clone();
-    let gather = move |format, out: &mut String| {
-        // Nothing is left out: the names were checked when the families were made.
-        let _omitted = exposition::encode(&from_prometheus(&source.gather()), format, out);
-    };
-    Ok(Some(surface.serve(paths, Health::new(), Arc::new(gather), Arc::new(telemetry.surface()))))
 }
 
 /// Starts a processor and supervises its background.

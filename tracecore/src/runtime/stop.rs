@@ -11,7 +11,7 @@ use super::spec::Stage;
 use super::{ABORT_GRACE, STOP_DEADLINE};
 use crate::cx::{Base, LISTENER};
 use crate::error::Report;
-use crate::events::{BatchEvent, Draft, ResourceEvent, ServiceEvent};
+use crate::events::{BatchEvent, Draft, ServiceEvent};
 use crate::status::State;
 use crate::surface::SHUTDOWN_BUDGET;
 use crate::telemetry::{DropReason, FLUSH_BUDGET, SelfTelemetry, StopReason};
@@ -32,6 +32,7 @@ pub(super) async fn stop(mut running: Running, deadline: Instant) {
     let surface = async {
         if let Some(mut surface) = running.surface.take() {
             surface.shutdown(Instant::now() + SHUTDOWN_BUDGET).await;
+            abort(&mut running.sampler).await;
         }
     };
     // Side by side: together they may not take longer than the surface alone.
@@ -123,7 +124,7 @@ async fn end(base: &Base, deadline: Instant) {
         let _ = timeout(ABORT_GRACE, base.tasks.wait()).await;
     }
     for _ in 0..base.close_sockets() {
-        base.tell(|| ResourceEvent::Released { resource: LISTENER });
+        base.released(LISTENER);
     }
     base.supervised(State::Stopped);
     base.stopped(reason);

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::backoff::{Backoff, Restarts};
 use super::failure::{Failure, contain};
 use super::{OnStartError, PROBE_INTERVAL, Readiness};
-use crate::cx::Base;
+use crate::cx::{Base, measured};
 use crate::error::ErrorKind;
 use crate::events::{Draft, ServiceEvent};
 use crate::status::State;
@@ -82,7 +82,7 @@ impl Lives {
         self.probing = false;
         self.starts.reset();
         announce.first(FirstStart::Started);
-        base.started();
+        base.started(took);
         let role = base.role();
         base.shared.events.emit(|| Draft::of(&base.id, ServiceEvent::Started { role }).lasting(took));
         // Last: whoever waits for the service to be ready finds its components told of.
@@ -194,7 +194,7 @@ pub(crate) async fn supervise(
         });
         let life = async {
             tokio::select! {
-                ended = contain(live(base.clone(), started)) => ended,
+                ended = contain(measured(&base.telemetry, live(base.clone(), started))) => ended,
                 panic = base.panic_of_a_task() => Err(panic),
             }
         };
@@ -253,7 +253,7 @@ pub(crate) async fn start_until(
 pub(crate) async fn keep(base: &Base, run: impl Fn() -> BoxFuture<'static, Result<(), Failure>> + Send) {
     let mut restarts = Restarts::new(base.shared.restart_budget);
     loop {
-        let ended = contain(run()).await;
+        let ended = contain(measured(&base.telemetry, run())).await;
         if base.shutdown.is_cancelled() {
             return;
         }
@@ -266,7 +266,7 @@ pub(crate) async fn keep(base: &Base, run: impl Fn() -> BoxFuture<'static, Resul
             return;
         }
         base.restarted(failure.kind);
-        base.started();
+        base.supervised(State::Ok);
     }
 }
 

@@ -85,7 +85,7 @@ closed_label! {
 }
 
 closed_label! {
-    /// What a component does now: the `state` label. Every component is in one of them.
+    /// What a component does now: the `state` label. Every component that has not stopped is in one of them.
     ComponentState {
         /// It works.
         Busy = "busy",
@@ -145,6 +145,8 @@ closed_label! {
         Healthz = "/healthz",
         /// Whether the process does its work.
         Readyz = "/readyz",
+        /// How its components are.
+        Status = "/status",
         /// Anything else.
         Unknown = "unknown",
     }

@@ -211,8 +211,10 @@ fn telemetry_has_defaults() {
     let telemetry = config(&format!("{WHOLE}telemetry: {{enabled: true}}")).unwrap().telemetry;
     assert!(telemetry.enabled);
     assert_eq!(telemetry.listen.to_string(), "localhost:8888");
-    let Paths { metrics, healthz, readyz } = telemetry.paths;
-    assert_eq!([metrics.as_str(), healthz.as_str(), readyz.as_str()], ["/metrics", "/healthz", "/readyz"]);
+    let Paths { metrics, healthz, readyz, status } = telemetry.paths;
+    assert_eq!([metrics.as_str(), healthz.as_str()], ["/metrics", "/healthz"]);
+    assert_eq!([readyz.as_str(), status.as_str()], ["/readyz", "/status"]);
+    assert_eq!((telemetry.readiness, telemetry.status.retention), (Readiness::Started, Period::minutes(15)));
     let telemetry = config(&format!("{WHOLE}telemetry: {{enabled: true, listen: ':1', paths: {{metrics: /m}}}}"))
         .unwrap()
         .telemetry;
@@ -255,7 +257,7 @@ fn telemetry_that_is_wrong_names_the_setting() {
         ),
         (
             "{enabled: true, tls: {}}".to_owned(),
-            "21:28: telemetry.tls: unknown key \"tls\"; the known ones are `enabled`, `listen`, `level`, `paths`, `traces` and `push`",
+            "21:28: telemetry.tls: unknown key \"tls\"; the known ones are `enabled`, `listen`, `level`, `paths`, `readiness`, `status`, `traces` and `push`",
         ),
         (paths("metrics: metrics"), "21:45: telemetry.paths.metrics: must be an absolute path starting with '/'"),
         (paths("metrics: ''"), "21:45: telemetry.paths.metrics: must be an absolute path starting with '/'"),
@@ -266,6 +268,15 @@ fn telemetry_that_is_wrong_names_the_setting() {
         (
             paths("healthz: /a, readyz: /a"),
             "21:57: telemetry.paths.readyz: is the same path as telemetry.paths.healthz",
+        ),
+        (paths("status: /healthz"), "21:44: telemetry.paths.status: is the same path as telemetry.paths.healthz"),
+        (
+            "{enabled: true, readiness: maybe}".to_owned(),
+            "21:39: telemetry.readiness: expected one of `started` and `healthy`, found the text \"maybe\"",
+        ),
+        (
+            "{enabled: true, status: {retention: 61m}}".to_owned(),
+            "21:48: telemetry.status.retention: must be at most 1h",
         ),
         (paths("metrics: /readyz"), "21:45: telemetry.paths.readyz: is the same path as telemetry.paths.metrics"),
     ];
