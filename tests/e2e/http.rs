@@ -7,7 +7,7 @@ use crate::process::Process;
 /// An answer.
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    pub(crate) headers: ureq::http::HeaderMap,
+    pub(crate) headers: http::HeaderMap,
     pub(crate) body: String,
 }
 

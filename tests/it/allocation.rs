@@ -6,12 +6,15 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use allocation_counter::measure;
+use http::{Extensions, HeaderMap};
 use tracecore::component::Role;
 use tracecore::config::ComponentId;
+use tracecore::emit::Origin;
 use tracecore::error::ErrorKind;
 use tracecore::events::{Draft, Events, Filter, ServiceEvent};
 use tracecore::metrics::data::Maker;
 use tracecore::metrics::{MetricSet as _, Name};
+use tracecore::net::{Method, Route};
 use tracecore::signal::view::View;
 use tracecore::signal::{Batch, Signal};
 use tracecore::telemetry::{
@@ -23,7 +26,6 @@ use tracecore::testing::{
 };
 use tracecore::time::Instant;
 use tracecore_tests::{Data, Device, Direction, Phase};
-use ureq::http::{HeaderMap, Method};
 
 /// How often each call is made: enough to meet a buffer that grows now and then.
 const ROUNDS: usize = 1000;
@@ -103,11 +105,16 @@ fn a_span_without_traces_allocates_nothing() {
     let mut headers = HeaderMap::new();
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     headers.insert("traceparent", parent.parse().expect("it is a header's value"));
+    let extensions = Extensions::new();
+    allocates_nothing("the origin of a request, without traces", || {
+        black_box(Origin::of(&headers, &extensions));
+    });
     allocates_nothing("a span, without traces", || {
         let parent = SpanContext::from_traceparent(&headers);
-        let (component, method) = (&component, &Method::POST);
-        let operation = Operation::Request { component, method, route: Some("/v1/traces") };
+        let component = &component;
+        let operation = Operation::Request { component, method: Method::Post };
         let mut request = telemetry.traces().span(operation, parent);
+        request.set_route(Route("/v1/traces"));
         request.set_status_class(StatusClass::Success);
         let mut export = telemetry.traces().span(Operation::Export { component }, request.context());
         export.set_items(1);

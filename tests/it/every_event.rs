@@ -15,20 +15,13 @@ use tracecore::testing::{
     Answer, Command, ExportFailure, RecordingExporter, ScriptedReceiver, Start, TestService, assert_event, metrics,
     needs_events, pipeline, wait_until, within_ceiling,
 };
+use tracecore_tests::Backend;
 
 /// The names that are not told yet, with who will. One that is told, or has a scene, must not stand here.
-const NOT_YET: [(&str, &str); 7] = [
-    ("connection.opened", "the client's pool"),
-    ("connection.failed", "the client's pool"),
-    ("connection.closed", "the client's pool"),
-    ("connection.acquired", "the client's pool"),
-    ("connection.released", "the client's pool"),
-    ("pool.created", "the client's pool"),
-    ("pool.health", "the client's pool"),
-];
+const NOT_YET: [(&str, &str); 0] = [];
 
 /// Each event: its name, the scene that shows it, and a file that tells it.
-const TABLE: [(&str, Scene, &str); 27] = [
+const TABLE: [(&str, Scene, &str); 34] = [
     ("service.started", Scene::Life, "tracecore/src/runtime/supervise.rs"),
     ("service.start_failed", Scene::Probe, "tracecore/src/runtime/supervise.rs"),
     ("service.ready", Scene::Life, "tracecore/src/runtime/service.rs"),
@@ -39,8 +32,8 @@ const TABLE: [(&str, Scene, &str); 27] = [
     ("service.stopped", Scene::Life, "tracecore/src/runtime/stop.rs"),
     ("config.applied", Scene::Life, "tracecore/src/runtime/service.rs"),
     ("signal.handled", Scene::Signal, "tracecore/cli/src/collect.rs"),
-    ("batch.accepted", Scene::Life, "tracecore/src/emit.rs"),
-    ("batch.refused", Scene::FullQueue, "tracecore/src/emit.rs"),
+    ("batch.accepted", Scene::Life, "tracecore/src/emit/mod.rs"),
+    ("batch.refused", Scene::FullQueue, "tracecore/src/emit/mod.rs"),
     ("batch.dropped", Scene::BrokenExporter, "tracecore/src/queue/deliver.rs"),
     ("export.started", Scene::Life, "tracecore/src/queue/deliver.rs"),
     ("export.succeeded", Scene::Life, "tracecore/src/queue/deliver.rs"),
@@ -50,12 +43,19 @@ const TABLE: [(&str, Scene, &str); 27] = [
     ("breaker.state_changed", Scene::OpenBreaker, "tracecore/src/queue/guard.rs"),
     ("breaker.rejected", Scene::OpenBreaker, "tracecore/src/queue/guard.rs"),
     ("breaker.health_check", Scene::OpenBreaker, "tracecore/src/queue/guard.rs"),
+    ("connection.opened", Scene::Pool, "tracecore/src/cx/client.rs"),
+    ("connection.failed", Scene::Pool, "tracecore/src/cx/client.rs"),
+    ("connection.closed", Scene::Pool, "tracecore/src/cx/client.rs"),
+    ("connection.acquired", Scene::Pool, "tracecore/src/cx/client.rs"),
+    ("connection.released", Scene::Pool, "tracecore/src/cx/client.rs"),
+    ("pool.created", Scene::Pool, "tracecore/src/cx/client.rs"),
+    ("pool.health", Scene::Pool, "tracecore/src/cx/client.rs"),
     ("task.started", Scene::Life, "tracecore/src/cx/task.rs"),
     ("task.completed", Scene::Life, "tracecore/src/cx/task.rs"),
     ("task.failed", Scene::Panics, "tracecore/src/cx/task.rs"),
     ("resource.acquired", Scene::Thread, "tracecore/src/cx/resources.rs"),
     ("resource.released", Scene::Thread, "tracecore/src/cx/resources.rs"),
-    ("resource.exhausted", Scene::FullQueue, "tracecore/src/emit.rs"),
+    ("resource.exhausted", Scene::FullQueue, "tracecore/src/emit/route.rs"),
 ];
 
 /// What the runtime is made to do.
@@ -73,6 +73,8 @@ enum Scene {
     BrokenExporter,
     /// The other side is away until the circuit breaker tries it.
     OpenBreaker,
+    /// One exporter calls somebody, and another one nobody.
+    Pool,
     /// A receiver works on a thread of its own.
     Thread,
     /// The process is told to end.
@@ -91,12 +93,13 @@ impl Scene {
             Scene::FullQueue => Box::pin(full_queue()),
             Scene::BrokenExporter => Box::pin(broken_exporter()),
             Scene::OpenBreaker => Box::pin(open_breaker()),
+            Scene::Pool => Box::pin(pool()),
             Scene::Thread => Box::pin(thread()),
             Scene::Signal => return signal(),
         };
         let mut runtime = tokio::runtime::Builder::new_current_thread();
-        // A paused clock does not wait for a thread.
-        runtime.enable_all().start_paused(self != Scene::Thread);
+        // A paused clock does not wait for a thread or a socket.
+        runtime.enable_all().start_paused(!matches!(self, Scene::Pool | Scene::Thread));
         let told = runtime.build().expect("a runtime").block_on(scene);
         told.iter().map(|occurrence| occurrence.name()).collect()
     }
@@ -155,6 +158,39 @@ async fn open_breaker() -> Told {
         "circuit_breaker: {failure_threshold: 1, open_duration: 30s}\nsending_queue: {wait_for_result: true}";
     let service = TestService::start(&pipeline(&receiver, &exporter, settings)).await;
     assert!(receiver.emit(metrics("comes late", 1)).await.is_accepted());
+    service.stop().await
+}
+
+async fn pool() -> Told {
+    let (receiver, somebody) = (ScriptedReceiver::new(), Backend::start().await);
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a port is free");
+    let settings = "retry_on_failure: {enabled: false}\n    sending_queue: {wait_for_result: true}";
+    let yaml = format!(
+        "
+receivers:
+  test_source:
+    key: {receiver}
+exporters:
+  test_poster/somebody:
+    endpoint: {}
+    {settings}
+  test_poster/nobody:
+    endpoint: {nobody}
+    {settings}
+service:
+  pipelines:
+    metrics:
+      receivers: [test_source]
+      exporters: [test_poster/somebody, test_poster/nobody]
+",
+        somebody.address()
+    );
+    let service = TestService::start(&yaml).await;
+    let mut heard = service.running.events().subscribe(Filter::all());
+    assert!(!receiver.emit(metrics("lost on the way to nobody", 1)).await.is_accepted());
+    // It closes what is idle, and with it what the exporter has.
+    drop(somebody);
+    assert_event!(heard, "connection.closed", component = "test_poster/somebody");
     service.stop().await
 }
 

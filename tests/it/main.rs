@@ -11,6 +11,7 @@ mod every_event;
 mod expand;
 mod flood;
 mod generated;
+mod ingest;
 mod lifecycle;
 mod pipelines;
 mod prometheus_exporter;

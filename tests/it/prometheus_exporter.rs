@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tracecore::error::Report;
 use tracecore::metrics::Name;
 use tracecore::runtime::Running;
-use tracecore::testing::{TestService, build};
+use tracecore::testing::{TestService, build, event, needs_events, scrape};
 use tracecore_tests::{Device, Meter};
 
 /// The clock, shown on `endpoint` by an exporter with further settings, a line each.
@@ -81,6 +81,22 @@ async fn a_scraper_gets_what_the_pipeline_carries() {
 
     running.stop().await;
     TcpListener::bind(address).expect("the port is free again");
+}
+
+#[tokio::test]
+async fn a_scrapers_connection_is_told_of_and_is_no_ingest() {
+    needs_events!();
+    let address = free_port();
+    let mut rig = TestService::start(&yaml(address, "")).await;
+    ask(address, "GET", "/metrics", "*/*").await;
+    rig.wait_for(event!("connection.opened", component = "prometheus")).await;
+    rig.wait_for(event!("connection.closed", component = "prometheus", reason = "done")).await;
+    for family in ["tracecore_ingest_requests_total", "tracecore_receiver_connections_active"] {
+        assert_eq!(scrape(rig.running.telemetry(), family, &[]), [0.0; 0], "{family}");
+    }
+    let told = rig.stop().await;
+    let released = event!("resource.released", component = "prometheus", resource = "listener");
+    assert!(told.iter().any(|event| released.accepts(event)));
 }
 
 #[tokio::test]

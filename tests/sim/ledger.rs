@@ -3,9 +3,9 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use http::{Extensions, HeaderMap, HeaderName};
 use tokio::time::Instant;
-use tracecore::emit::Verdict;
-use tracecore::events::CorrelationId;
+use tracecore::emit::{Origin, Verdict};
 use tracecore::signal::Batch;
 use tracecore::testing::{metrics, name_of};
 
@@ -21,8 +21,11 @@ impl BatchId {
         BatchId(name_of(batch).parse().expect("the metric of a batch is named by its number"))
     }
 
-    pub(crate) fn correlation(self) -> CorrelationId {
-        CorrelationId::from_trace_id(u128::from(self.0)).expect("numbers begin at 1")
+    /// The request that would have brought it: its trace is its number.
+    pub(crate) fn origin(self) -> Origin {
+        let traceparent = format!("00-{:032x}-0000000000000001-00", self.0);
+        let value = traceparent.parse().expect("a header's value");
+        Origin::of(&HeaderMap::from_iter([(HeaderName::from_static("traceparent"), value)]), &Extensions::new())
     }
 }
 

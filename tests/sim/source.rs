@@ -123,7 +123,7 @@ impl Script {
         let batch = self.ledger.begin(id);
         let verdict = tokio::select! {
             biased;
-            verdict = emitter.emit_correlated(batch, id.correlation()) => Some(verdict),
+            verdict = emitter.emit_for(batch, id.origin()) => Some(verdict),
             () = self.leaves.notified() => None,
         };
         self.ledger.end(id, verdict);

@@ -1,7 +1,14 @@
-//! What the tests have beside the test kit, `tracecore::testing`: a component with every kind of instrument.
+//! What the tests have beside the test kit, `tracecore::testing`: a component with every kind of instrument, one that
+//! serves, one that calls, and somebody to call.
 //!
-//! It is declared like any other, in a crate that the program does not know: linking this crate is all that registers it.
+//! The components are declared like any other, in a crate that the program does not know: linking this crate is all that
+//! registers them.
 
+mod backend;
 mod meter;
+mod poster;
+mod server;
 
+pub use backend::Backend;
 pub use meter::{Data, Device, Direction, Health, Lane, Meter, Mode, Phase};
+pub use server::Server;

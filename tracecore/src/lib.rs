@@ -70,7 +70,7 @@ pub mod prelude {
     pub use crate::component::{Exporter, NoConfig, Processor, Receiver};
     pub use crate::config::{ByteSize, Delay, Endpoint, MountPath, Period};
     pub use crate::cx::{Blocked, Cx};
-    pub use crate::emit::{Emitter, Refusal, Verdict};
+    pub use crate::emit::{Emitter, Origin, Refusal, Verdict};
     pub use crate::error::{Classify, Never, WriteError};
     pub use crate::metrics::data::{Counter, Gauge, Histogram, Summary, UpDownCounter};
     pub use crate::metrics::{Label, MetricSet, Name};

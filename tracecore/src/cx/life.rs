@@ -94,6 +94,8 @@ pub(crate) struct Life {
     pub(crate) activity: Arc<Activity>,
     /// Asks the component to end.
     pub(crate) shutdown: CancellationToken,
+    /// By when it is to have ended.
+    stop_by: OnceLock<Instant>,
     /// Ends its tasks where they stand: the deadline has passed.
     pub(crate) abort: CancellationToken,
     pub(crate) tasks: TaskTracker,
@@ -136,6 +138,7 @@ impl Base {
             shared,
             own,
             shutdown: CancellationToken::new(),
+            stop_by: OnceLock::new(),
             incarnation: Mutex::new(abort.child_token()),
             panicked_task: Mutex::default(),
             task_has_panicked: Notify::new(),
@@ -249,6 +252,19 @@ impl Base {
         self.tell(|| ServiceEvent::StatusChanged { from, to });
     }
 
+    /// Asks the component to end, and to have ended by `deadline`.
+    pub(crate) fn ask_to_stop(&self, deadline: Instant) {
+        // A second request does not move the deadline.
+        let _ = self.stop_by.set(deadline);
+        self.supervised(State::Stopping);
+        self.shutdown.cancel();
+    }
+
+    /// By when it is to have ended; `None` while nobody has asked it to.
+    pub(super) fn stop_by(&self) -> Option<Instant> {
+        self.stop_by.get().copied()
+    }
+
     /// Whether it is time to log a rejection again. Each is counted; the log would have one per batch.
     pub(super) fn tells_of_rejection(&self) -> bool {
         let now = Instant::now();
@@ -260,10 +276,10 @@ impl Base {
         due
     }
 
-    /// A receiver's task that panics ends the incarnation, as a panic in `run` does. An exporter and a processor have no
-    /// `run` to end: theirs is counted.
-    pub(super) fn task_panicked(&self, failure: Failure) {
-        tracing::error!(component = %self.id, error = %failure, "a task of the component panicked");
+    /// A receiver's task that panics, or cannot go on, ends the incarnation as a panic in `run` does. An exporter and a
+    /// processor have no `run` to end: theirs is counted.
+    pub(super) fn task_failed(&self, failure: Failure) {
+        tracing::error!(component = %self.id, error = %failure, "a task of the component failed");
         match self.own {
             Own::Receiver { .. } => {
                 *self.panicked_task.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);

@@ -5,8 +5,10 @@
 //! every component alike. Deliberately absent: the other components, and the SDK behind the metrics.
 
 mod activity;
+mod client;
 mod life;
 mod resources;
+mod serve;
 mod task;
 
 use std::fmt;
@@ -20,7 +22,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::component::{Component, Exporter, Receiver};
 use crate::config::{ComponentId, Period};
-use crate::emit::{Emitter, Verdict};
+use crate::emit::{Emitter, Origin, Verdict};
 use crate::error::{Classify, ErrorKind, Report, WriteError};
 use crate::events::{BatchEvent, ResourceEvent};
 use crate::metrics::{Encoder, MetricSet, data, health};
@@ -117,7 +119,7 @@ impl<C: Component> Cx<C> {
             match incarnation.run_until_cancelled(contain(measured(&base.telemetry, future))).await {
                 Some(Err(failure)) => {
                     task.failed(&failure);
-                    base.task_panicked(failure);
+                    base.task_failed(failure);
                 }
                 Some(Ok(())) | None => task.completed(),
             }
@@ -219,7 +221,7 @@ impl<C: Receiver> Cx<C> {
     /// Sends a batch into the receiver's pipelines and says what became of it. The runtime counts the outcome.
     pub async fn emit(&mut self, batch: Batch) -> Verdict {
         let since = self.collecting.take().unwrap_or_else(Instant::now);
-        self.emitter().emit_since(batch, None, since).await
+        self.emitter().emit_since(batch, Origin::default(), since).await
     }
 
     /// Encodes what the component measures as it is now, and emits it.

@@ -23,7 +23,7 @@ use crate::seam;
 use crate::signal::Batch;
 use crate::status::State;
 use crate::telemetry::StopReason;
-use crate::telemetry::{DropReason, ExporterTelemetry};
+use crate::telemetry::{DropReason, ExporterTelemetry, Operation};
 use crate::time::{Duration, Instant};
 
 /// How often a batch under which the exporter panicked is tried in all.
@@ -209,6 +209,9 @@ impl<C: Exporter> Outlet<C> {
         if attempt > 1 {
             self.telemetry().retried();
         }
+        let traces = self.base.shared.telemetry.traces();
+        let mut span = traces.span(Operation::Export { component: &self.base.id }, passage.span);
+        span.set_items(items);
         let began = Instant::now();
         let limit = self.settings.timeout.get();
         let result = match timeout(limit, contain(instance.exporter.export(batch, &instance.cx))).await {
@@ -232,6 +235,7 @@ impl<C: Exporter> Outlet<C> {
                 self.tell(passage, || self.draft(ExportEvent::Failed { kind, retryable, attempt }).lasting(took));
             }
         }
+        span.end(result.as_ref().copied().map_err(|failure| failure.kind));
         result
     }
 

@@ -502,8 +502,7 @@ impl Running {
             self.shared.telemetry.receiver(id.as_str(), &[ErrorKind::Cardinality]);
         }
         let activity = Arc::<Activity>::default();
-        let events = self.shared.events.clone();
-        let emitter = Emitter::new(id.clone(), telemetry.clone(), events, Arc::clone(&activity));
+        let emitter = Emitter::new(id.clone(), telemetry.clone(), &self.shared, Arc::clone(&activity));
         emitter.connect(route);
         let base = Base::new(id, self.shared.clone(), Own::Receiver { telemetry, emitter }, activity);
         self.receivers.push(base.clone());

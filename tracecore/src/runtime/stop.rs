@@ -71,7 +71,7 @@ async fn stop_receivers(running: &mut Running, deadline: Instant) {
     let now = Instant::now();
     let deadline = now + deadline.saturating_duration_since(now) / 2;
     for base in &running.receivers {
-        ask_to_stop(base);
+        base.ask_to_stop(deadline);
     }
     if !joined(&mut running.supervisors, deadline).await {
         tracing::warn!("a receiver did not stop in time and was aborted");
@@ -82,7 +82,7 @@ async fn stop_receivers(running: &mut Running, deadline: Instant) {
 
 async fn stop_processors(stages: &[Arc<dyn Stage>], backgrounds: &mut JoinSet<()>) {
     for stage in stages {
-        ask_to_stop(stage.base());
+        stage.base().ask_to_stop(Instant::now() + STOP_DEADLINE);
     }
     if !joined(backgrounds, Instant::now() + STOP_DEADLINE).await {
         tracing::warn!("a processor's background did not stop in time and was aborted");
@@ -131,16 +131,11 @@ async fn drain(shared: &Shared, exporters: &[&Outgoing], consumers: &mut JoinSet
 
 async fn stop_exporter(exporter: &Outgoing) {
     let base = &exporter.base;
-    ask_to_stop(base);
+    base.ask_to_stop(Instant::now() + STOP_DEADLINE);
     if timeout(STOP_DEADLINE, Arc::clone(&exporter.outlet).stop()).await.is_err() {
         tracing::warn!(component = %base.id, deadline = ?STOP_DEADLINE, "the exporter did not stop in time");
     }
     end(base, Instant::now() + STOP_DEADLINE).await;
-}
-
-fn ask_to_stop(base: &Base) {
-    base.supervised(State::Stopping);
-    base.shutdown.cancel();
 }
 
 /// Waits for the tasks of a component until the deadline, then aborts them: the component has stopped.

@@ -21,8 +21,9 @@ use warp::{Filter, Reply};
 use super::health::Probe;
 use super::{Gather, Health, Inspect, Observer, Paths, status};
 use crate::exposition::Format;
+use crate::net::HttpService;
 use crate::net::media::accept;
-use crate::net::{HttpService, Route};
+use crate::telemetry::SurfaceRoute;
 use crate::time::Instant;
 
 /// Scrapes per second that are answered for as long as they come. Ten Prometheus servers at the shortest sensible
@@ -33,12 +34,6 @@ const SCRAPES_PER_SECOND: NonZeroU32 = NonZeroU32::new(10).expect("10 is not zer
 const SCRAPE_BURST: NonZeroU32 = NonZeroU32::new(20).expect("20 is not zero");
 
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
-
-/// The routes, named as they are mounted by default: where they are mounted says nothing about what they do.
-const METRICS: Route = Route("/metrics");
-const HEALTHZ: Route = Route("/healthz");
-const READYZ: Route = Route("/readyz");
-const STATUS: Route = Route("/status");
 
 /// The endpoints of the surface, as a service.
 pub(super) fn service(
@@ -56,11 +51,13 @@ pub(super) fn service(
         answer(&*asked, "readyz", probe, headers)
     };
     let routes = metrics(paths.metrics, gather, observer)
-        .or(endpoint(HEALTHZ, paths.healthz, healthz))
+        .or(endpoint(SurfaceRoute::Healthz, paths.healthz, healthz))
         .unify()
-        .or(endpoint(READYZ, paths.readyz, readyz))
+        .or(endpoint(SurfaceRoute::Readyz, paths.readyz, readyz))
         .unify()
-        .or(endpoint(STATUS, paths.status, move |_: &HeaderMap, query: &str| status::respond(&*inspect, query)))
+        .or(endpoint(SurfaceRoute::Status, paths.status, move |_: &HeaderMap, query: &str| {
+            status::respond(&*inspect, query)
+        }))
         .unify()
         .recover(refuse);
     warp::service(routes)
@@ -83,13 +80,13 @@ fn metrics(
     observer: Arc<dyn Observer>,
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone + Send + Sync + 'static {
     let scrapes = Arc::new(Scrapes { gather, observer, limiter: limiter() });
-    endpoint(METRICS, path, move |headers, _| scrapes.respond(headers))
+    endpoint(SurfaceRoute::Metrics, path, move |headers, _| scrapes.respond(headers))
 }
 
 /// `GET` and `HEAD` on exactly `path`, given the headers and the query. For `HEAD` the server leaves the body out and
 /// keeps its length.
 fn endpoint(
-    route: Route,
+    route: SurfaceRoute,
     path: String,
     respond: impl Fn(&HeaderMap, &str) -> Response<Bytes> + Clone + Send + Sync + 'static,
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone + Send + Sync + 'static {
@@ -104,7 +101,7 @@ fn endpoint(
         .and(warp::query::raw().or(warp::any().map(String::new)).unify())
         .map(move |headers: HeaderMap, query: String| {
             let mut response = respond(&headers, &query);
-            response.extensions_mut().insert(route);
+            response.extensions_mut().insert(route.route());
             response
         })
 }

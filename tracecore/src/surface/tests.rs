@@ -11,10 +11,8 @@ use super::*;
 use crate::config::Period;
 use crate::error::Report;
 use crate::exposition::{Encoder, Family, Number, Sample, Series};
-use crate::net::Method;
 use crate::net::testing::{Answer, Client, Event, Logs, Recorder, Scripted};
-use crate::telemetry::StatusClass;
-use crate::telemetry::{BuildInfo, Resource, SelfTelemetry};
+use crate::telemetry::{BuildInfo, Resource, SelfTelemetry, SurfaceRoute};
 
 /// One gauge, unless told to panic.
 #[derive(Default)]
@@ -388,9 +386,6 @@ async fn metrics_can_stand_alone_and_stay_text() {
     assert_eq!(client.request("POST", "/metrics", "").await.status, 405);
 }
 
-/// The routes of the surface, and the one for everything else.
-const ROUTES: [&str; 4] = ["/metrics", "/healthz", "/readyz", "unknown"];
-
 /// Requests whose methods, paths and headers are all different, and different for each `flood`; some of them are real.
 fn requests(flood: &str) -> impl Iterator<Item = String> {
     (0..10_000).map(move |n| {
@@ -403,6 +398,7 @@ fn requests(flood: &str) -> impl Iterator<Item = String> {
             20 => "/metrics".into(),
             40 => format!("/healthz?{flood}={n}"),
             60 => "/readyz".into(),
+            70 => format!("/status?{flood}={n}"),
             80 => format!("/metrics/{flood}/{n}"),
             _ => format!("/{flood}{n}"),
         };
@@ -444,7 +440,7 @@ async fn ten_thousand_different_requests_are_told_of_in_a_closed_set_of_words() 
         assert!(status.is_some_and(|status| [200, 400, 404, 405, 429, 431, 501, 503].contains(&status)), "{event:?}");
         routes.insert(route);
     }
-    assert_eq!(routes, HashSet::from(ROUTES));
+    assert_eq!(routes, HashSet::from(SurfaceRoute::ALL.map(SurfaceRoute::as_str)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -452,11 +448,15 @@ async fn ten_thousand_different_requests_make_no_series_beyond_the_closed_set() 
     let build = BuildInfo::new("tracecore-tests", "1.2.3", "");
     let telemetry = SelfTelemetry::new(build, Resource::detect(&build)).unwrap();
     let series = || telemetry.gather().iter().map(|family| family.get_metric().len()).sum::<usize>();
-    let before = series();
+    let counted = || crate::testing::sample(&telemetry, "tracecore_surface_requests_total", &[]);
+    let closed_set = series();
     flood("a", Arc::new(telemetry.surface())).await;
-    let after = series();
-    let closed_set = Method::ALL.len() * ROUTES.len() * StatusClass::ALL.len();
-    assert!(after - before <= closed_set, "{} new series", after - before);
+    assert_eq!((series(), counted()), (closed_set, 10_004.0));
     flood("b", Arc::new(telemetry.surface())).await;
-    assert_eq!(series(), after, "other words make no other series");
+    assert_eq!((series(), counted()), (closed_set, 20_008.0));
+    for (route, class) in [("/metrics", "2xx"), ("/metrics", "4xx"), ("/readyz", "5xx"), ("unknown", "4xx")] {
+        let labels = [("route", route), ("status_class", class)];
+        let of_route = crate::testing::sample(&telemetry, "tracecore_surface_requests_total", &labels);
+        assert!(of_route > 0.0, "{route} {class}");
+    }
 }

@@ -1,5 +1,7 @@
 //! The closed sets behind the labels. A value that is not here cannot become a series.
 
+use crate::net::Route;
+
 macro_rules! closed_label {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $value:literal,)+ }) => {
         $(#[$doc])*
@@ -131,6 +133,34 @@ closed_label! {
         ServerError = "5xx",
         /// Not a status of HTTP.
         Unknown = "unknown",
+    }
+}
+
+closed_label! {
+    /// What of the surface a request asked for: the `route` label. Named as it is mounted by default.
+    SurfaceRoute {
+        /// The collector's own metrics.
+        Metrics = "/metrics",
+        /// Whether the process lives.
+        Healthz = "/healthz",
+        /// Whether the process does its work.
+        Readyz = "/readyz",
+        /// How its components are.
+        Status = "/status",
+        /// Anything else.
+        Unknown = "unknown",
+    }
+}
+
+impl SurfaceRoute {
+    /// The route that a handler named.
+    pub fn of(route: Route) -> Self {
+        SurfaceRoute::ALL.into_iter().find(|known| known.as_str() == route.0).unwrap_or(SurfaceRoute::Unknown)
+    }
+
+    /// What a handler names.
+    pub const fn route(self) -> Route {
+        Route(self.as_str())
     }
 }
 

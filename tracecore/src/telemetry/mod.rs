@@ -60,6 +60,7 @@ pub use self::exporter::ExporterTelemetry;
 pub use self::ingest::IngestTelemetry;
 pub use self::labels::{
     BreakerState, ComponentState, Direction, DropReason, InitErrorReason, ProcessorDropReason, StatusClass, StopReason,
+    SurfaceRoute,
 };
 pub use self::level::Level;
 pub use self::logging::init_logging;

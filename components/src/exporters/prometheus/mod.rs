@@ -22,12 +22,12 @@ mod value;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tracecore::metrics::health::{ComputedGauge, Counter};
-use tracecore::net::{BindError, Limits, Server};
+use tracecore::net::{BindError, Limits};
 use tracecore::prelude::*;
-use tracecore::surface::{SHUTDOWN_BUDGET, metrics_service};
+use tracecore::surface::metrics_service;
 use tracecore::time::Instant;
 
 use labels::{Labelling, ResourceLabels};
@@ -53,7 +53,6 @@ const MAX_SERIES: NonZeroUsize = NonZeroUsize::new(100_000).expect("100,000 is n
 struct Prometheus {
     config: Config,
     store: Arc<Mutex<Store>>,
-    server: Mutex<Option<Server>>,
 }
 
 /// Settings of the `prometheus` exporter.
@@ -184,7 +183,7 @@ impl Exporter for Prometheus {
             return Err(Error::Label(name.to_owned()));
         }
         let store = Arc::new(Mutex::new(Store::new(config.settings())));
-        Ok(Prometheus { config, store, server: Mutex::default() })
+        Ok(Prometheus { config, store })
     }
 
     async fn start(&mut self, cx: &Cx<Self>) -> Result<(), Error> {
@@ -197,8 +196,7 @@ impl Exporter for Prometheus {
         let open_metrics = self.config.enable_open_metrics && self.config.add_metric_suffixes;
         let scrape = Scrape { store: Arc::clone(&self.store), open_metrics };
         let service = metrics_service(PATH, Arc::new(scrape), Arc::new(()));
-        *self.server.get_mut().unwrap_or_else(PoisonError::into_inner) =
-            Some(Server::start(listener, service, Limits::default(), Arc::new(())));
+        cx.serve(listener, service, Limits::default());
         Ok(())
     }
 
@@ -220,13 +218,6 @@ impl Exporter for Prometheus {
             }
         }
         Ok(())
-    }
-
-    async fn stop(&self, _: &Cx<Self>) {
-        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(mut server) = server {
-            server.shutdown(Instant::now() + SHUTDOWN_BUDGET).await;
-        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::words;
 use crate::net::Exit;
 use crate::telemetry::TelemetryError;
 use crate::telemetry::instruments::{CounterFamily, GaugeFamily, Instruments, ObservedGaugeFamily};
-use crate::telemetry::labels::ComponentState;
+use crate::telemetry::labels::{ComponentState, StatusClass, SurfaceRoute};
 use crate::telemetry::level::Level;
 use crate::telemetry::spec::{LabelKey, Spec, Values};
 
@@ -12,6 +12,8 @@ const COMMAND: LabelKey = LabelKey { key: "command", values: Values::Process };
 const VERSION: LabelKey = LabelKey { key: "version", values: Values::Process };
 const REVISION: LabelKey = LabelKey { key: "revision", values: Values::Process };
 const STATE: LabelKey = LabelKey { key: "state", values: Values::Closed(words!(ComponentState)) };
+const ROUTE: LabelKey = LabelKey { key: "route", values: Values::Closed(words!(SurfaceRoute)) };
+const STATUS_CLASS: LabelKey = LabelKey { key: "status_class", values: Values::Closed(words!(StatusClass)) };
 const EXIT_REASON: LabelKey = LabelKey { key: "reason", values: Values::Closed(words!(Exit)) };
 
 const BUILD_INFO: Spec<3> = Spec {
@@ -86,6 +88,15 @@ const EVENTS_REFUSED: Spec<0> = Spec {
     since: "0.1.0",
 };
 
+const SURFACE_REQUESTS: Spec<2> = Spec {
+    name: "tracecore.surface.requests_total",
+    help: "Requests to the surface that have ended, by what they asked for and class of the status.",
+    unit: "{request}",
+    labels: [ROUTE, STATUS_CLASS],
+    level: Level::Normal,
+    since: "0.1.0",
+};
+
 pub(in crate::telemetry) const SCRAPE_PANICS: Spec<0> = Spec {
     name: "tracecore.surface.scrape_panics_total",
     help: "Panics while the surface answered a request or a metric was read.",
@@ -123,6 +134,7 @@ pub(in crate::telemetry) struct ServiceFamilies {
     pub(in crate::telemetry) config_apply: GaugeFamily<0>,
     pub(in crate::telemetry) events_lagged: CounterFamily<0>,
     pub(in crate::telemetry) events_refused: CounterFamily<0>,
+    pub(in crate::telemetry) surface_requests: CounterFamily<2>,
     pub(in crate::telemetry) scrape_panics: CounterFamily<0>,
     pub(in crate::telemetry) serve_exited: CounterFamily<1>,
     pub(in crate::telemetry) rate_limited: CounterFamily<0>,
@@ -139,6 +151,7 @@ impl ServiceFamilies {
             config_apply: make.gauge(&CONFIG_APPLY)?,
             events_lagged: make.counter(&EVENTS_LAGGED)?,
             events_refused: make.counter(&EVENTS_REFUSED)?,
+            surface_requests: make.counter(&SURFACE_REQUESTS)?,
             scrape_panics: make.counter(&SCRAPE_PANICS)?,
             serve_exited: make.counter(&SERVE_EXITED)?,
             rate_limited: make.counter(&RATE_LIMITED)?,

@@ -52,6 +52,11 @@ impl SpanContext {
         valid.then_some(SpanContext { trace, span, sampled: flags & SAMPLED != 0, remote: true })
     }
 
+    /// The id of the trace. Never 0.
+    pub fn trace_id(self) -> u128 {
+        self.trace
+    }
+
     /// Whether the trace is kept.
     pub fn is_sampled(self) -> bool {
         self.sampled

@@ -22,7 +22,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::SystemTime;
 
-use http::Method;
 use opentelemetry::trace::{Span as _, SpanKind, Status, TraceContextExt, Tracer as _, TracerProvider as _};
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, SpanLimits};
@@ -36,16 +35,14 @@ use super::outbound::Outbound;
 use super::provider::{Identity, SCOPE};
 use crate::config::{ComponentId, HttpUrl, Ratio};
 use crate::error::ErrorKind;
+use crate::net::{Method, Route};
 use crate::time::{Clock, Instant};
 
 /// Where an OTLP/HTTP backend takes traces, below its base URL.
 const PATH: &str = "/v1/traces";
 
-/// What a route is called that is none of ours.
-const UNKNOWN_ROUTE: &str = "unknown";
-
-/// What the semantic conventions call a method that they do not list, as an attribute and in a name.
-const OTHER_METHOD: (&str, &str) = ("_OTHER", "HTTP");
+/// What the semantic conventions call a method that they do not list, in a name.
+const OTHER_METHOD: &str = "HTTP";
 
 const METHOD: &str = "http.request.method";
 const ROUTE: &str = "http.route";
@@ -66,14 +63,13 @@ struct Tracer {
 /// What a span stands for.
 #[derive(Clone, Copy, Debug)]
 pub enum Operation<'a> {
-    /// A client's request to a receiver, from its headers to its answer: `POST /v1/traces`.
+    /// A client's request to a receiver, from its headers to its answer: `POST /v1/traces`, by the route that is known
+    /// when it is answered.
     Request {
         /// The receiver.
         component: &'a ComponentId,
-        /// The method; one that the semantic conventions do not list is not shown.
-        method: &'a Method,
-        /// The template of the route, a constant of the program; none if no route is the request's.
-        route: Option<&'static str>,
+        /// The method.
+        method: Method,
     },
     /// A batch on its way from a receiver through the processors to the queues: `receive otlp`.
     Receive {
@@ -98,6 +94,8 @@ struct Recording {
     /// What it lasted is measured by the clock that nobody sets.
     since: Instant,
     // What is learned on the way is told at the end: the SDK would keep both values of what is set twice.
+    method: Option<Method>,
+    route: Route,
     items: Option<u64>,
     status_class: Option<StatusClass>,
     error: Option<ErrorKind>,
@@ -141,12 +139,14 @@ impl Traces {
 impl Tracer {
     fn begin(&self, operation: Operation<'_>, parent: Option<SpanContext>) -> Recording {
         let (name, kind, attributes) = operation.describe();
+        let method = operation.method();
         let (began, since) = (self.clock.now(), Instant::now());
         let builder = self.sdk.span_builder(name).with_kind(kind).with_attributes(attributes).with_start_time(began);
         let parent =
             parent.map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent.to_sdk()));
         let span = builder.start_with_context(&self.sdk, &parent);
-        Recording { span, began, since, items: None, status_class: None, error: None }
+        let route = Route::UNKNOWN;
+        Recording { span, began, since, method, route, items: None, status_class: None, error: None }
     }
 }
 
@@ -154,11 +154,8 @@ impl Operation<'_> {
     fn describe(&self) -> (Cow<'static, str>, SpanKind, Vec<KeyValue>) {
         let component = |id: &ComponentId| KeyValue::new(COMPONENT, id.as_str().to_owned());
         match *self {
-            Operation::Request { component: id, method, route } => {
-                let (method, verb) = known_method(method).map_or(OTHER_METHOD, |method| (method, method));
-                let route = route.unwrap_or(UNKNOWN_ROUTE);
-                let attributes = vec![KeyValue::new(METHOD, method), KeyValue::new(ROUTE, route), component(id)];
-                (format!("{verb} {route}").into(), SpanKind::Server, attributes)
+            Operation::Request { component: id, method } => {
+                (verb(method).into(), SpanKind::Server, vec![KeyValue::new(METHOD, method.as_str()), component(id)])
             }
             Operation::Receive { component: id } => {
                 (format!("receive {}", id.as_str()).into(), SpanKind::Internal, vec![component(id)])
@@ -169,12 +166,18 @@ impl Operation<'_> {
             }
         }
     }
+
+    fn method(self) -> Option<Method> {
+        match self {
+            Operation::Request { method, .. } => Some(method),
+            Operation::Receive { .. } | Operation::Export { .. } => None,
+        }
+    }
 }
 
-/// The methods of RFC 9110 and RFC 5789.
-fn known_method(method: &Method) -> Option<&'static str> {
-    const KNOWN: [&str; 9] = ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"];
-    KNOWN.into_iter().find(|known| method == known)
+/// A method in the name of a span.
+fn verb(method: Method) -> &'static str {
+    if method == Method::Other { OTHER_METHOD } else { method.as_str() }
 }
 
 impl Span {
@@ -187,6 +190,13 @@ impl Span {
     pub fn set_items(&mut self, items: u64) {
         if let Some(recording) = &mut self.0 {
             recording.items = Some(items);
+        }
+    }
+
+    /// Which route took a request; without, it is [`Route::UNKNOWN`].
+    pub fn set_route(&mut self, route: Route) {
+        if let Some(recording) = &mut self.0 {
+            recording.route = route;
         }
     }
 
@@ -217,6 +227,11 @@ impl Recording {
 impl Drop for Recording {
     fn drop(&mut self) {
         let (error, span) = (self.error_type(), &mut self.span);
+        if let Some(method) = self.method.filter(|_| span.is_recording()) {
+            let route = self.route.0;
+            span.update_name(format!("{} {route}", verb(method)));
+            span.set_attribute(KeyValue::new(ROUTE, route));
+        }
         if let Some(items) = self.items {
             span.set_attribute(KeyValue::new(ITEMS, i64::try_from(items).unwrap_or(i64::MAX)));
         }

@@ -1,0 +1,204 @@
+//! What a batch goes through: the pipelines of a receiver, and the three steps into their exporters' queues.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::{Passage, Refusal};
+use crate::config::{ComponentId, PipelineId};
+use crate::events::{BatchEvent, Draft, Events, ResourceEvent};
+use crate::queue::{Full, Load, Outcome, Overflow, Place, Queue};
+use crate::runtime::{Processed, Stage};
+use crate::signal::{Batch, Signal};
+use crate::telemetry::{DropReason, ExporterTelemetry, PipelineTelemetry};
+
+/// The branches that a receiver feeds.
+#[derive(Default)]
+pub(crate) struct Route {
+    pub(crate) branches: Vec<Arc<Branch>>,
+}
+
+/// One pipeline as a receiver sees it: its processors and the queues of its exporters.
+pub(crate) struct Branch {
+    pub(crate) id: PipelineId,
+    pub(crate) telemetry: PipelineTelemetry,
+    pub(crate) processors: Vec<Arc<dyn Stage>>,
+    pub(crate) exits: Vec<Exit>,
+}
+
+/// The entrance to an exporter's queue.
+#[derive(Clone)]
+pub(crate) struct Exit {
+    pub(crate) id: ComponentId,
+    pub(crate) telemetry: ExporterTelemetry,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) overflow: Overflow,
+    pub(crate) waits_for_result: bool,
+}
+
+/// A batch that has passed a branch's processors.
+pub(super) struct Shaped {
+    branch: Arc<Branch>,
+    batch: Batch,
+}
+
+/// How much came.
+#[derive(Clone, Copy)]
+pub(super) struct Came {
+    signal: Signal,
+    items: u64,
+    bytes: u64,
+}
+
+impl Came {
+    pub(super) fn of(batch: &Batch) -> Self {
+        Came { signal: batch.signal(), items: batch.items(), bytes: batch.size() as u64 }
+    }
+}
+
+/// A batch with its place in a queue.
+pub(super) struct Reserved {
+    place: Place,
+    batch: Batch,
+    waits_for_result: bool,
+}
+
+/// What reserving came to.
+pub(super) enum Reservation {
+    /// A place wherever there must be one.
+    Complete(Vec<Reserved>),
+    /// No place in the queue of this exit now; all other places were given back.
+    WaitFor(Exit),
+    /// No place.
+    Refused(Refusal),
+}
+
+/// Step one: the batch as each branch's processors leave it. A branch that refuses it for good does not hold back the
+/// others; one that refuses it for now does, because the sender will come again.
+pub(super) fn shape(route: &Route, batch: &Batch, passage: Passage) -> Result<(Vec<Shaped>, Option<Refusal>), Refusal> {
+    let mut shaped = Vec::with_capacity(route.branches.len());
+    let mut refusal = None;
+    for branch in route.carrying(batch.signal()) {
+        if branch.exits.is_empty() {
+            // All its exporters are ignored: what it took would be lost.
+            return Err(Refusal::RETRYABLE);
+        }
+        match branch.process(batch.clone(), passage) {
+            Processed::Pass(batch) => shaped.push(Shaped { branch: Arc::clone(branch), batch }),
+            Processed::Dropped => {}
+            Processed::Refused(Refusal::Permanent) => refusal = Some(Refusal::Permanent),
+            Processed::Refused(retryable) => return Err(retryable),
+        }
+    }
+    Ok((shaped, refusal))
+}
+
+impl Route {
+    fn carrying(&self, signal: Signal) -> impl Iterator<Item = &Arc<Branch>> {
+        self.branches.iter().filter(move |branch| branch.id.signal() == signal)
+    }
+
+    /// Counts what came in and what goes on. Only once there is a place for it: what is refused has not come in, and its
+    /// sender may bring it again.
+    pub(super) fn count(&self, came: Came, shaped: &[Shaped]) {
+        for branch in self.carrying(came.signal) {
+            branch.telemetry.received(came.items, came.bytes);
+        }
+        for Shaped { branch, batch } in shaped {
+            branch.telemetry.delivered(batch.items(), batch.size() as u64);
+        }
+    }
+}
+
+impl Branch {
+    fn process(&self, batch: Batch, passage: Passage) -> Processed {
+        let mut batch = batch;
+        for processor in &self.processors {
+            match processor.process(batch, passage) {
+                Processed::Pass(passed) if !passed.is_empty() => batch = passed,
+                Processed::Pass(_) => return Processed::Dropped,
+                other => return other,
+            }
+        }
+        Processed::Pass(batch)
+    }
+}
+
+impl Exit {
+    /// What of a delivery goes into this queue: two pipelines can end in one exporter.
+    pub(super) fn load(&self, shaped: &[Shaped]) -> Load {
+        let here = |exit: &&Exit| Arc::ptr_eq(&exit.queue, &self.queue);
+        shaped
+            .iter()
+            .flat_map(|Shaped { branch, batch }| branch.exits.iter().filter(here).map(|_| Load::of(batch)))
+            .fold(Load::default(), Load::plus)
+    }
+
+    /// What the sender hears when this queue has no place.
+    pub(super) fn refusal(&self, full: Full, shaped: &[Shaped]) -> Refusal {
+        if full == Full::ForEver {
+            tracing::warn!(
+                component = %self.id,
+                load = ?self.load(shaped),
+                "a batch is larger than the exporter's queue: raise sending_queue.queue_size or max_bytes"
+            );
+            return Refusal::Permanent;
+        }
+        Refusal::RETRYABLE
+    }
+}
+
+/// Step two: a place in the queue of every exporter, the first of them out of what was `handed_over` to this sender
+/// after it waited. Holds no place when it asks to wait.
+pub(super) fn reserve(
+    shaped: &[Shaped],
+    mut handed_over: Option<Place>,
+    passage: Passage,
+    events: &Events,
+) -> Reservation {
+    let mut reserved = Vec::new();
+    let mut dropped = Vec::new();
+    for Shaped { branch, batch } in shaped {
+        for exit in &branch.exits {
+            let handed_over = handed_over.as_mut().and_then(|place| place.split(&exit.queue, batch));
+            let place = handed_over.map_or_else(|| exit.queue.reserve(batch), Ok);
+            if matches!(place, Err(Full::Now)) {
+                let exhausted = ResourceEvent::Exhausted { resource: "queue" };
+                events.emit(|| Draft::of(&exit.id, exhausted).about(passage.correlation));
+            }
+            let reason = match (place, exit.overflow) {
+                (Ok(place), _) => {
+                    let waits_for_result = exit.waits_for_result;
+                    reserved.push(Reserved { place, batch: batch.clone(), waits_for_result });
+                    continue;
+                }
+                (Err(Full::Now), Overflow::Block) => return Reservation::WaitFor(exit.clone()),
+                (Err(Full::Now), Overflow::Drop) => DropReason::QueueFull,
+                (Err(Full::Closed), Overflow::Drop) => DropReason::Stopped,
+                (Err(Full::ForEver), Overflow::Drop) => DropReason::TooLarge,
+                (Err(full), _) => return Reservation::Refused(exit.refusal(full, shaped)),
+            };
+            dropped.push((exit, batch.items(), reason));
+        }
+    }
+    // Only now is it certain that the batch goes on without them.
+    for (exit, items, reason) in dropped {
+        exit.telemetry.dropped(reason, items);
+        let dropped = BatchEvent::Dropped { items, reason: reason.as_str() };
+        events.emit(|| Draft::of(&exit.id, dropped).about(passage.correlation));
+    }
+    Reservation::Complete(reserved)
+}
+
+/// Step three: fills the places, without waiting.
+pub(super) fn commit(reserved: Vec<Reserved>, passage: Passage) -> Vec<oneshot::Receiver<Outcome>> {
+    let mut results = Vec::new();
+    for Reserved { place, batch, waits_for_result } in reserved {
+        let (sender, receiver) = oneshot::channel();
+        place.commit(batch, passage, waits_for_result.then_some(sender));
+        if waits_for_result {
+            results.push(receiver);
+        }
+    }
+    results
+}
