@@ -90,6 +90,7 @@ fn hot_path_at(level: Level) {
     allocates_nothing("recording a poll", || component.polled(took));
     allocates_nothing("saying the first emission", || receiver.first_emission(took));
     allocates_nothing("counting missed events", || service.events_lagged(1));
+    allocates_nothing("counting refused events", || service.events_refused(1));
     let (ingest, breaker) = (telemetry.ingest("clock"), telemetry.breaker("stdout"));
     allocates_nothing("counting an answer", || ingest.answered(StatusClass::of(200), took));
     allocates_nothing("counting a connection in", || ingest.connection_opened());

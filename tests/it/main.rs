@@ -6,6 +6,7 @@ mod allocation;
 mod assertions;
 mod delivery;
 mod encode;
+mod events_mirror;
 mod every_event;
 mod expand;
 mod flood;

@@ -22,6 +22,7 @@ use crate::error::ErrorKind;
 use crate::events::{BatchEvent, Draft, Events, ResourceEvent};
 use crate::queue::{Full, Load, Outcome, Overflow, Place, Queue};
 use crate::runtime::{Processed, Stage};
+use crate::seam;
 use crate::signal::{Batch, Signal};
 use crate::telemetry::{DropReason, ExporterTelemetry, Operation, PipelineTelemetry, ReceiverTelemetry, Traces};
 use crate::time::Instant;
@@ -151,6 +152,20 @@ struct Shaped {
     batch: Batch,
 }
 
+/// How much came.
+#[derive(Clone, Copy)]
+struct Came {
+    signal: Signal,
+    items: u64,
+    bytes: u64,
+}
+
+impl Came {
+    fn of(batch: &Batch) -> Self {
+        Came { signal: batch.signal(), items: batch.items(), bytes: batch.size() as u64 }
+    }
+}
+
 /// A batch with its place in a queue.
 struct Reserved {
     place: Place,
@@ -243,11 +258,11 @@ impl Source {
             Ok(shaped) => shaped,
             Err(refusal) => return Verdict::Refused(refusal),
         };
-        let (items, bytes) = (batch.items(), batch.size() as u64);
-        let signal = batch.signal();
+        let came = Came::of(&batch);
         drop(batch);
         let mut handed_over = None;
         let reserved = loop {
+            seam::point().await;
             match reserve(&shaped, handed_over.take(), passage, &self.events) {
                 Reservation::Complete(reserved) => break reserved,
                 Reservation::WaitFor(exit) => match exit.queue.room_for(exit.load(&shaped)).await {
@@ -257,13 +272,7 @@ impl Source {
                 Reservation::Refused(refused) => return Verdict::Refused(refused),
             }
         };
-        // Only now: what is refused has not come in, and its sender may bring it again.
-        for branch in route.carrying(signal) {
-            branch.telemetry.received(items, bytes);
-        }
-        for Shaped { branch, batch } in &shaped {
-            branch.telemetry.delivered(batch.items(), batch.size() as u64);
-        }
+        route.count(came, &shaped);
         let results = commit(reserved, passage);
         for result in join_all(results).await {
             match result {
@@ -275,6 +284,24 @@ impl Source {
         }
         refusal.map_or(Verdict::Accepted, Verdict::Refused)
     }
+}
+
+/// Sends a batch that no receiver emitted, now or not at all: it waits neither for room, whatever the queues'
+/// `on_overflow`, nor for the outcome. No event tells of it before it is in the queues.
+///
+/// # Errors
+/// When a branch refuses it; then it is in no queue, unless the branch that refused did so for good.
+pub(crate) fn try_emit(route: &Route, batch: &Batch, passage: Passage, events: &Events) -> Result<(), Refusal> {
+    let came = Came::of(batch);
+    let (shaped, refusal) = shape(route, batch, passage)?;
+    let reserved = match reserve(&shaped, None, passage, events) {
+        Reservation::Complete(reserved) => reserved,
+        Reservation::WaitFor(_) => return Err(Refusal::RETRYABLE),
+        Reservation::Refused(refused) => return Err(refused),
+    };
+    route.count(came, &shaped);
+    drop(commit(reserved, passage));
+    refusal.map_or(Ok(()), Err)
 }
 
 /// Step one: the batch as each branch's processors leave it. A branch that refuses it for good does not hold back the
@@ -300,6 +327,17 @@ fn shape(route: &Route, batch: &Batch, passage: Passage) -> Result<(Vec<Shaped>,
 impl Route {
     fn carrying(&self, signal: Signal) -> impl Iterator<Item = &Arc<Branch>> {
         self.branches.iter().filter(move |branch| branch.id.signal() == signal)
+    }
+
+    /// Counts what came in and what goes on. Only once there is a place for it: what is refused has not come in, and its
+    /// sender may bring it again.
+    fn count(&self, came: Came, shaped: &[Shaped]) {
+        for branch in self.carrying(came.signal) {
+            branch.telemetry.received(came.items, came.bytes);
+        }
+        for Shaped { branch, batch } in shaped {
+            branch.telemetry.delivered(batch.items(), batch.size() as u64);
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 #[cfg(feature = "allocations")]
 mod allocations;
+mod events;
 mod harness;
 mod pipelines;
 mod telemetry;
@@ -29,7 +30,8 @@ const USAGE: &str = "usage: costs [--bench] [FILTER] | --list | --calls NAME COU
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let benchmarks = [telemetry::benchmarks(), wire::benchmarks(), pipelines::benchmarks()].concat();
+    let benchmarks =
+        [telemetry::benchmarks(), events::benchmarks(), wire::benchmarks(), pipelines::benchmarks()].concat();
     match args[..] {
         ["--bench"] => measure(&benchmarks),
         ["--bench", filter] => {

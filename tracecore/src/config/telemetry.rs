@@ -9,6 +9,9 @@ use serde::{Deserialize, Deserializer, de};
 use super::error::ConfigError;
 use super::node::Node;
 use super::value::{Endpoint, HttpUrl, MountPath, Period, Ratio};
+use super::{Pipeline, PipelineId};
+use crate::events::{Pattern, UnknownEvent};
+use crate::signal::Signal;
 use crate::telemetry::Level;
 
 /// Localhost: metrics and health say much about a machine, so showing them to a network is a decision.
@@ -40,6 +43,8 @@ pub struct Telemetry {
     pub traces: Traces,
     /// The collector's own metrics, sent over OTLP beside being served.
     pub push: Push,
+    /// The collector's events, told to others beside the code that listens to them.
+    pub events: EventMirrors,
 }
 
 /// When the service is ready.
@@ -102,6 +107,50 @@ pub struct Push {
     pub interval: Period,
 }
 
+/// The collector's events, told to others: names (`service.restarted`), groups (`breaker.*`) or all (`*`) of them.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EventMirrors {
+    /// Those that the collector's log tells. Default: none.
+    #[schemars(with = "Vec<String>")]
+    pub log: Vec<Pattern>,
+    /// The pipeline that sends them, as OTLP logs. Default: none.
+    pub pipeline: Option<EventPipeline>,
+}
+
+/// The pipeline that sends the collector's events.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EventPipeline {
+    /// Which one it is. It carries logs, and needs no receiver.
+    #[schemars(with = "String")]
+    pub id: PipelineId,
+    /// Those that it sends. Default: all.
+    #[serde(default = "every_event")]
+    #[schemars(with = "Vec<String>")]
+    pub include: Vec<Pattern>,
+}
+
+fn every_event() -> Vec<Pattern> {
+    vec![Pattern::ALL]
+}
+
+/// Without the text in the message: it may have been fetched.
+impl<'de> Deserialize<'de> for Pattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|unknown: UnknownEvent| {
+            de::Error::custom(format_args!("there is no such event: {}", unknown.known()))
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for PipelineId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
 fn url_or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<HttpUrl>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty());
     text.map(|text| text.parse().map_err(de::Error::custom)).transpose()
@@ -118,6 +167,7 @@ impl Default for Telemetry {
             status: StatusPage::default(),
             traces: Traces::default(),
             push: Push::default(),
+            events: EventMirrors::default(),
         }
     }
 }
@@ -162,6 +212,22 @@ impl Telemetry {
         telemetry.paths.distinct(node)?;
         telemetry.status.bounded(node)?;
         Ok(telemetry)
+    }
+}
+
+impl EventMirrors {
+    /// Whether the pipeline that is to send the events is there and can. `telemetry` is where it is written.
+    pub(super) fn check(&self, pipelines: &[Pipeline], telemetry: &Node) -> Result<(), ConfigError> {
+        let Some(EventPipeline { id, .. }) = &self.pipeline else { return Ok(()) };
+        let message = if id.signal() != Signal::Logs {
+            format!("events are sent as logs, and `{id}` carries {}: name a pipeline such as logs/events", id.signal())
+        } else if pipelines.iter().all(|pipeline| pipeline.id != *id) {
+            format!("`{id}` is not defined under service.pipelines")
+        } else {
+            return Ok(());
+        };
+        let written = ["events", "pipeline", "id"].iter().try_fold(telemetry, |node, key| node.get(key));
+        Err(ConfigError::new("telemetry.events.pipeline.id", written.unwrap_or(telemetry).origin(), message))
     }
 }
 

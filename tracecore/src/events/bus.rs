@@ -1,7 +1,6 @@
 //! The bus: from emitters to the mailboxes of subscribers.
 
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -11,6 +10,7 @@ use tokio::sync::Notify;
 use super::filter::Filter;
 use super::kinds::Group;
 use super::meta::{CorrelationId, Draft, Meta, Occurrence};
+use crate::seam;
 use crate::time::Clock;
 
 /// The bus. Cheap to clone; each service has its own.
@@ -35,8 +35,7 @@ struct Bus {
 
 impl Default for Bus {
     fn default() -> Self {
-        let random = RandomState::new();
-        let first_id = u128::from(random.hash_one(0_u8)) << 64 | u128::from(random.hash_one(1_u8));
+        let first_id = u128::from(seam::random()) << 64 | u128::from(seam::random());
         Bus {
             wanted: AtomicU32::new(0),
             subscribers: Mutex::default(),
@@ -148,6 +147,17 @@ impl Events {
         CorrelationId(self.0.first_id.wrapping_add(u128::from(given)).max(1))
     }
 
+    /// An id for a batch of events, which no batch of another kind has.
+    pub(crate) fn next_id_of_events(&self) -> CorrelationId {
+        let given = self.0.ids.fetch_add(1, Ordering::Relaxed);
+        CorrelationId((self.0.half_of_events() << 64 | u128::from(given)).max(1))
+    }
+
+    /// Whether a batch of this id is one of events.
+    pub(crate) fn is_of_events(&self, CorrelationId(id): CorrelationId) -> bool {
+        id >> 64 == self.0.half_of_events()
+    }
+
     /// Says where the events of this bus come from. Only the first word counts.
     pub(crate) fn set_origin(&self, clock: Clock, node: &str) {
         let _ = self.0.origin.set(Origin { clock, node: node.into(), process_id: std::process::id() });
@@ -163,6 +173,11 @@ impl Events {
 }
 
 impl Bus {
+    /// The upper half of the ids of batches of events: the other ids begin with its complement.
+    fn half_of_events(&self) -> u128 {
+        !self.first_id >> 64
+    }
+
     fn subscribers(&self) -> MutexGuard<'_, Vec<Arc<Mailbox>>> {
         self.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
     }

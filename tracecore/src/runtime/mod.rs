@@ -8,6 +8,7 @@ mod backoff;
 mod board;
 mod failure;
 mod inspect;
+mod mirror;
 mod service;
 mod spec;
 mod stop;

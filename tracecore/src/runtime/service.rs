@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::inspect::serve_surface;
+use super::mirror::Mirrors;
 use super::spec::Stage;
 use super::stop;
 use super::supervise::{Announce, FirstStart, start_until, supervise};
@@ -268,9 +269,21 @@ pub struct Running {
     pub(super) supervisors: JoinSet<()>,
     /// What takes samples for the surface.
     pub(super) sampler: JoinSet<()>,
+    /// What tells events to others.
+    pub(super) mirrors: Mirrors,
+    /// Of the pipeline that sends the events of the stop.
+    pub(super) last: Last,
     unready: Option<mpsc::Receiver<std::convert::Infallible>>,
     /// When the start began.
     began: Instant,
+}
+
+/// Beside the exporters that are [`Outgoing::last`], what stops after all else.
+#[derive(Default)]
+pub(super) struct Last {
+    pub(super) stages: Vec<Arc<dyn Stage>>,
+    pub(super) consumers: JoinSet<()>,
+    pub(super) backgrounds: JoinSet<()>,
 }
 
 /// A running exporter.
@@ -279,6 +292,8 @@ pub(super) struct Outgoing {
     pub(super) exit: Exit,
     /// It could not start, and the service stays without it.
     ignored: bool,
+    /// It sends the events of the stop, so it stops after all others.
+    pub(super) last: bool,
     pub(super) outlet: Arc<dyn ErasedOutlet>,
 }
 
@@ -305,6 +320,8 @@ impl Running {
     fn new(config: Config, shared: Shared) -> Self {
         Running {
             drain_timeout: config.service.drain_timeout.get(),
+            mirrors: Mirrors::new(config.telemetry.events.clone()),
+            last: Last::default(),
             telemetry_settings: config.telemetry,
             board: Arc::default(),
             shared,
@@ -323,13 +340,19 @@ impl Running {
 
     async fn boot(&mut self, plan: Plan) -> Result<(), StartError> {
         self.shared.telemetry.start();
+        self.mirrors.listen(&self.shared);
         let (readiness, unready) = mpsc::channel(1);
         self.unready = Some(unready);
         let Running { telemetry_settings, shared, board, sampler, .. } = self;
         shared.telemetry.register_components(board);
         self.surface = serve_surface(telemetry_settings, shared, board, sampler).await?;
-        self.start_exporters(plan.exporters, &readiness).await?;
+        let sends_events = plan.pipelines.iter().find(|pipeline| Some(&pipeline.id) == self.mirrors.pipeline());
+        let last = sends_events.map(|pipeline| pipeline.exporters.clone()).unwrap_or_default();
+        self.start_exporters(plan.exporters, &last, &readiness).await?;
         let (branches, feeds) = self.start_processors(plan.pipelines, &readiness).await?;
+        if let Some(branch) = branches.iter().find(|branch| Some(&branch.id) == self.mirrors.pipeline()) {
+            self.mirrors.connect(branch, &self.shared);
+        }
         let mut pending = Vec::new();
         for (index, planned) in plan.receivers.into_iter().enumerate() {
             let fed = feeds.iter().zip(&branches).filter(|(feed, _)| feed.contains(&index));
@@ -342,7 +365,8 @@ impl Running {
         for pending in pending {
             pending.wait().await?;
         }
-        let components = (self.exporters.len() + self.stages.len() + self.receivers.len()) as u64;
+        let components =
+            (self.exporters.len() + self.stages.len() + self.last.stages.len() + self.receivers.len()) as u64;
         let applied = ConfigEvent::Applied { components, pipelines: branches.len() as u64 };
         let took = self.began.elapsed();
         self.shared.telemetry.service().config_applied(took);
@@ -359,9 +383,16 @@ impl Running {
         receivers.chain(processors).chain(exporters).collect()
     }
 
-    async fn start_exporters(&mut self, plan: Vec<PlannedExporter>, readiness: &Readiness) -> Result<(), StartError> {
+    /// Starts the exporters, of which those at the positions `last` stop after all others.
+    async fn start_exporters(
+        &mut self,
+        plan: Vec<PlannedExporter>,
+        last: &[usize],
+        readiness: &Readiness,
+    ) -> Result<(), StartError> {
         let mut pending = Vec::new();
-        for PlannedExporter { planned, delivery } in plan {
+        for (index, PlannedExporter { planned, delivery }) in plan.into_iter().enumerate() {
+            let last = last.contains(&index);
             let id = planned.unit.id.clone();
             let telemetry = self.shared.telemetry.exporter(id.as_str(), planned.unit.entry.kinds);
             let own = Own::Exporter { telemetry: telemetry.clone() };
@@ -383,11 +414,13 @@ impl Running {
                 base: base.clone(),
                 exit: exit.clone(),
                 ignored: false,
+                last,
                 outlet: Arc::clone(&outlet),
             });
             let (announce, first) = Announce::new(readiness.clone());
             pending.push(Pending { base: base.clone(), first });
-            self.consumers.spawn(async move {
+            let tasks = if last { &mut self.last.consumers } else { &mut self.consumers };
+            tasks.spawn(async move {
                 let start = || Arc::clone(&outlet).start();
                 let starting = start_until(&base, planned.on_start_error, announce, start);
                 if base.shared.drain.begun.run_until_cancelled(starting).await == Some(true) {
@@ -419,6 +452,11 @@ impl Running {
         let mut feeds = Vec::new();
         for pipeline in plan {
             let mut processors = Vec::new();
+            let (stages, backgrounds) = if Some(&pipeline.id) == self.mirrors.pipeline() {
+                (&mut self.last.stages, &mut self.last.backgrounds)
+            } else {
+                (&mut self.stages, &mut self.backgrounds)
+            };
             for planned in pipeline.processors {
                 let id = planned.unit.id.clone();
                 let telemetry = self.shared.telemetry.processor(id.as_str(), planned.unit.entry.kinds);
@@ -432,10 +470,10 @@ impl Running {
                 });
                 let stage = planned.spec.stage(base.clone(), telemetry);
                 processors.push(Arc::clone(&stage));
-                self.stages.push(Arc::clone(&stage));
+                stages.push(Arc::clone(&stage));
                 let (announce, first) = Announce::new(readiness.clone());
                 pending.push(Pending { base: base.clone(), first });
-                self.backgrounds.spawn(run_stage(base, planned.on_start_error, announce, stage));
+                backgrounds.spawn(run_stage(base, planned.on_start_error, announce, stage));
             }
             let exits = pipeline.exporters.iter().map(|index| &self.exporters[*index]);
             let exits = exits.filter(|exporter| !exporter.ignored).map(|exporter| exporter.exit.clone()).collect();

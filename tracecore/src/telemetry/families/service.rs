@@ -79,6 +79,15 @@ const EVENTS_LAGGED: Spec<0> = Spec {
     since: "0.1.0",
 };
 
+const EVENTS_REFUSED: Spec<0> = Spec {
+    name: "tracecore.events.refused_total",
+    help: "Events that were not sent because the pipeline of telemetry.events refused them.",
+    unit: "{event}",
+    labels: [],
+    level: Level::Basic,
+    since: "0.1.0",
+};
+
 const SURFACE_REQUESTS: Spec<2> = Spec {
     name: "tracecore.surface.requests_total",
     help: "Requests to the surface that have ended, by what they asked for and class of the status.",
@@ -124,6 +133,7 @@ pub(in crate::telemetry) struct ServiceFamilies {
     pub(in crate::telemetry) startup: GaugeFamily<0>,
     pub(in crate::telemetry) config_apply: GaugeFamily<0>,
     pub(in crate::telemetry) events_lagged: CounterFamily<0>,
+    pub(in crate::telemetry) events_refused: CounterFamily<0>,
     pub(in crate::telemetry) surface_requests: CounterFamily<2>,
     pub(in crate::telemetry) scrape_panics: CounterFamily<0>,
     pub(in crate::telemetry) serve_exited: CounterFamily<1>,
@@ -140,6 +150,7 @@ impl ServiceFamilies {
             startup: make.gauge(&STARTUP)?,
             config_apply: make.gauge(&CONFIG_APPLY)?,
             events_lagged: make.counter(&EVENTS_LAGGED)?,
+            events_refused: make.counter(&EVENTS_REFUSED)?,
             surface_requests: make.counter(&SURFACE_REQUESTS)?,
             scrape_panics: make.counter(&SCRAPE_PANICS)?,
             serve_exited: make.counter(&SERVE_EXITED)?,

@@ -141,11 +141,13 @@ fn an_exporter_times_its_calls_and_counts_its_retries() {
 }
 
 #[test]
-fn missed_events_are_counted() {
+fn lost_events_are_counted() {
     let telemetry = telemetry();
     telemetry.service().events_lagged(5);
     telemetry.service().events_lagged(2);
     assert_eq!(value(&telemetry, "tracecore_events_lagged_total", &[]), 7.0);
+    telemetry.service().events_refused(3);
+    assert_eq!(value(&telemetry, "tracecore_events_refused_total", &[]), 3.0);
 }
 
 #[test]
