@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of a test panic where the test cannot go on")]
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -15,8 +16,8 @@ use tracecore::events::{Filter, Occurrence};
 use tracecore::net::{Client, ClientLimits};
 use tracecore::status::State;
 use tracecore::testing::{
-    Answer, RecordingExporter as Sink, TestService as Rig, assert_sequence, event, events_enabled, metrics,
-    needs_events, within_ceiling,
+    Answer, RecordingExporter as Sink, ScriptedReceiver as Source, TestService as Rig, assert_sequence, event,
+    events_enabled, metrics, needs_events, within_ceiling,
 };
 use tracecore_tests::{Backend, Server};
 
@@ -316,6 +317,38 @@ async fn without_spans_the_trace_of_the_sender_still_joins_what_is_told() {
     }
     drop(client);
     rig.stop().await;
+}
+
+#[tokio::test]
+async fn the_export_of_our_own_events_is_not_traced() {
+    needs_events!();
+    let mut backend = Backend::start().await;
+    let (source, sink, mut log) = (Source::new(), Sink::new(), Sink::new());
+    let url = format!("http://{}", backend.address());
+    let yaml = format!(
+        "
+receivers:
+  test_source: {{key: {source}}}
+exporters:
+  test_sink: {{key: {sink}}}
+  test_sink/events: {{key: {log}}}
+service:
+  pipelines:
+    metrics: {{receivers: [test_source], exporters: [test_sink]}}
+    logs/events: {{receivers: [], exporters: [test_sink/events]}}
+telemetry:
+  enabled: true
+  listen: 127.0.0.1:0
+  traces: {{endpoint: '{url}'}}
+  events: {{pipeline: {{id: logs/events}}}}
+"
+    );
+    let rig = Rig::start(&yaml).await;
+    assert!(source.emit(metrics("traced", 1)).await.is_accepted());
+    log.called().await;
+    rig.stop().await;
+    let names: BTreeSet<String> = backend.spans().await.into_iter().map(|span| span.name).collect();
+    assert_eq!(names, ["export test_sink", "receive test_source"].map(str::to_owned).into());
 }
 
 fn hex(bytes: &[u8]) -> String {

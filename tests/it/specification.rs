@@ -98,7 +98,7 @@ async fn nothing_is_held_after_the_stop() {
     needs_events!();
     assert_eq!(balance(&told), BTreeMap::from([("listener", (1, 1)), ("thread", (1, 1))]));
     let tasks = |name| told.iter().filter(|occurrence| occurrence.name() == name).count();
-    assert_eq!(tasks("task.started"), 2, "the thread's, and the one that lingered");
+    assert_eq!(tasks("task.started"), 3, "the thread's, the one that lingered, and the server of the exporter");
     assert_eq!(tasks("task.started"), tasks("task.completed") + tasks("task.failed"));
 }
 

@@ -50,6 +50,11 @@ impl Passage {
         let joined = span.and_then(|span| CorrelationId::from_trace_id(span.trace_id()));
         Passage { correlation: joined.unwrap_or_else(unjoined), span }
     }
+
+    /// Of what the collector sends of itself: no attempt to export it has a span.
+    pub(crate) fn not_traced(correlation: CorrelationId) -> Self {
+        Passage { correlation, span: Some(SpanContext::NOT_KEPT) }
+    }
 }
 
 #[cfg(test)]

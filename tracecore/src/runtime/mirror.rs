@@ -239,7 +239,7 @@ impl ToPipeline {
         let Shared { resource, version, events, telemetry, .. } = &self.shared;
         let batch = Batch::validate(Signal::Logs, Bytes::from(encode(occurrences, resource, version)))
             .expect("the encoder writes valid OTLP: its strings are UTF-8, its nesting is fixed");
-        let passage = Passage { correlation: events.next_id_of_events(), span: None };
+        let passage = Passage::not_traced(events.next_id_of_events());
         let sent = try_emit(&self.route, &batch, passage, events);
         if let Err(refusal) = sent {
             telemetry.service().events_refused(occurrences.len() as u64);

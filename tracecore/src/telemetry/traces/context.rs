@@ -33,6 +33,9 @@ pub struct SpanContext {
 }
 
 impl SpanContext {
+    /// A parent whose children are not kept.
+    pub(crate) const NOT_KEPT: SpanContext = SpanContext { trace: 1, span: 1, sampled: false, remote: false };
+
     /// What the caller of a request says. Anything but exactly one well-formed `traceparent` is as if there were none: a
     /// trace that begins here is better than one that is not the caller's.
     pub fn from_traceparent(headers: &HeaderMap) -> Option<Self> {
