@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tracecore::component::Role;
-use tracecore::events::Filter as Events;
 use tracecore::runtime::RunError;
+use tracecore::status::State;
 use tracecore::testing::{
     Answer, Command, ExportFailure, RecordingExporter as Sink, ScriptedProcessor as Filter, ScriptedReceiver as Source,
-    Start, TestService as Rig, build, event, metrics, pipeline, within_ceiling,
+    Start, TestService as Rig, build, event, events_enabled, metrics, needs_events, pipeline, within_ceiling,
 };
 
 /// A surface, with these keys beside.
@@ -106,10 +106,6 @@ impl Look for Rig {
     }
 }
 
-fn status_changed(to: &str) -> Events {
-    event!("service.status_changed", to = to)
-}
-
 /// What the page says of all at once: the state of each, by id.
 fn states(page: &Value) -> Vec<(&str, &str)> {
     let components = page["components"].as_array().expect("a list");
@@ -123,11 +119,11 @@ fn states(page: &Value) -> Vec<(&str, &str)> {
 async fn tells_all_of_a_healthy_service_as_the_documentation_shows_it() {
     let (source, mut sink) = (Source::new(), Sink::new());
     let filter = Filter::new(|batch| Ok(Some(batch)));
-    let mut rig = Rig::start(&(through(&source, &filter, &sink) + &surface(""))).await;
+    let rig = Rig::start(&(through(&source, &filter, &sink) + &surface(""))).await;
     tokio::time::advance(Duration::from_secs(20)).await;
     assert!(source.emit(metrics("well", 3)).await.is_accepted());
     sink.called().await;
-    rig.wait_for(event!("export.succeeded")).await;
+    rig.wait_metric("tracecore_exporter_calls_total", &[("result", "success")], |calls| calls == 1.0).await;
 
     let (status, body) = get(rig.address(), "/status").await;
     assert_eq!(status, 200);
@@ -142,9 +138,9 @@ async fn tells_all_of_a_healthy_service_as_the_documentation_shows_it() {
 #[tokio::test(start_paused = true)]
 async fn an_exporter_that_fails_shows_its_last_error_and_works_again() {
     let (source, sink) = (Source::new(), Sink::failing(ExportFailure::Away));
-    let mut rig = Rig::start(&(pipeline(&source, &sink, "") + &surface(""))).await;
+    let rig = Rig::start(&(pipeline(&source, &sink, "") + &surface(""))).await;
     assert!(source.emit(metrics("away", 5)).await.is_accepted());
-    rig.wait_for(status_changed("recoverable_error")).await;
+    rig.wait_status("test_sink", State::RecoverableError).await;
     let shown = rig.component("exporter", "test_sink").await;
     assert_eq!(shown["status"], "recoverable_error");
     assert_eq!(shown["last_error"]["kind"], "connect");
@@ -159,7 +155,7 @@ async fn an_exporter_that_fails_shows_its_last_error_and_works_again() {
     assert_eq!(rig.component("receiver", "test_source").await["status"], "ok", "it is not its fault");
 
     sink.answer(|_| Answer::Accept);
-    rig.wait_for(status_changed("ok")).await;
+    rig.wait_status("test_sink", State::Ok).await;
     let shown = rig.component("exporter", "test_sink").await;
     assert_eq!(shown["status"], "ok");
     assert_eq!(shown["last_error"]["kind"], "connect", "it is the last one all the same");
@@ -170,9 +166,9 @@ async fn an_exporter_that_fails_shows_its_last_error_and_works_again() {
 #[tokio::test(start_paused = true)]
 async fn a_batch_that_is_refused_for_good_is_a_last_error_of_an_exporter_that_is_well() {
     let (source, sink) = (Source::new(), Sink::failing(ExportFailure::Refused));
-    let mut rig = Rig::start(&(pipeline(&source, &sink, "") + &surface(""))).await;
+    let rig = Rig::start(&(pipeline(&source, &sink, "") + &surface(""))).await;
     assert!(source.emit(metrics("bad", 1)).await.is_accepted());
-    rig.wait_for(event!("batch.dropped")).await;
+    rig.wait_metric("tracecore_exporter_dropped_total", &[("reason", "permanent")], |items| items == 1.0).await;
     let shown = rig.component("exporter", "test_sink").await;
     assert_eq!((&shown["status"], &shown["last_error"]["kind"]), (&json!("ok"), &json!("marshal")));
     assert_eq!(shown["totals"]["errors"], 1);
@@ -182,16 +178,16 @@ async fn a_batch_that_is_refused_for_good_is_a_last_error_of_an_exporter_that_is
 #[tokio::test(start_paused = true)]
 async fn a_receiver_that_restarts_shows_how_often_and_since_when() {
     let (source, sink) = (Source::new(), Sink::new());
-    let mut rig = Rig::start(&(pipeline(&source, &sink, "") + &surface(""))).await;
+    let rig = Rig::start(&(pipeline(&source, &sink, "") + &surface(""))).await;
     let before = rig.component("receiver", "test_source").await;
     tokio::time::advance(Duration::from_secs(60)).await;
     source.tell(Command::Panic);
-    rig.wait_for(status_changed("recoverable_error")).await;
+    rig.wait_status("test_source", State::RecoverableError).await;
     let between = rig.component("receiver", "test_source").await;
     assert_eq!((&between["status"], &between["restarts"]), (&json!("recoverable_error"), &json!(0)));
     assert_eq!(between["last_error"]["kind"], "panic");
 
-    rig.wait_for(status_changed("ok")).await;
+    rig.wait_status("test_source", State::Ok).await;
     let after = rig.component("receiver", "test_source").await;
     assert_eq!(
         (&after["status"], &after["restarts"], &after["totals"]["errors"]),
@@ -209,7 +205,7 @@ async fn a_receiver_that_waits_in_probe_is_starting_and_the_service_ready() {
     let probing = format!("on_start_error: probe\n    key: {source}");
     for readiness in ["", ", readiness: healthy"] {
         let yaml = pipeline(&source, &sink, "").replace(&format!("key: {source}"), &probing);
-        let mut rig = Rig::start(&(yaml + &surface(readiness))).await;
+        let rig = Rig::start(&(yaml + &surface(readiness))).await;
         let shown = rig.component("receiver", "test_source").await;
         assert_eq!((&shown["status"], &shown["last_error"]["kind"]), (&json!("starting"), &json!("connect")));
         assert_eq!(shown["activity"], "idle");
@@ -217,7 +213,7 @@ async fn a_receiver_that_waits_in_probe_is_starting_and_the_service_ready() {
         assert_eq!((&page["status"], &page["counts"]["active"]), (&json!("starting"), &json!(1)));
         assert_eq!(rig.probe("/readyz").await, 200, "absent hardware is not an error");
         source.on_start(Start::Ready);
-        rig.wait_for(status_changed("ok").with("component", "test_source")).await;
+        rig.wait_status("test_source", State::Ok).await;
         let page = rig.page("/status").await;
         assert_eq!((&page["status"], &page["counts"]["active"]), (&json!("ok"), &json!(2)));
         source.on_start(Start::Fail);
@@ -230,11 +226,11 @@ async fn a_restart_budget_that_is_used_up_is_a_permanent_error_and_the_other_pip
     let (one, two) = (Source::new(), Source::new());
     let (sink_one, sink_two) = (Sink::new(), Sink::new());
     let yaml = side_by_side((&one, &sink_one), (&two, &sink_two), "  restart_budget: 2");
-    let mut rig = Rig::start(&(yaml + &surface(""))).await;
+    let rig = Rig::start(&(yaml + &surface(""))).await;
     for _ in 0..3 {
         one.tell(Command::Panic);
     }
-    rig.wait_for(status_changed("permanent_error").with("component", "test_source/one")).await;
+    rig.wait_status("test_source/one", State::PermanentError).await;
     assert!(two.emit(metrics("all the same", 1)).await.is_accepted());
     let page = rig.page("/status").await;
     assert_eq!(
@@ -261,13 +257,13 @@ async fn readiness_healthy_follows_every_component_and_healthz_none() {
     for (readiness, while_degraded) in [("started", 200), ("healthy", 503)] {
         let (source, sink) = (Source::new(), Sink::new());
         let yaml = pipeline(&source, &sink, "") + &surface(&format!(", readiness: {readiness}"));
-        let mut rig = Rig::start(&yaml).await;
+        let rig = Rig::start(&yaml).await;
         assert_eq!([rig.probe("/readyz").await, rig.probe("/healthz").await], [200, 200]);
         source.tell(Command::Degraded(true));
-        rig.wait_for(status_changed("recoverable_error")).await;
+        rig.wait_status("test_source", State::RecoverableError).await;
         assert_eq!([rig.probe("/readyz").await, rig.probe("/healthz").await], [while_degraded, 200], "{readiness}");
         source.tell(Command::Degraded(false));
-        rig.wait_for(status_changed("ok")).await;
+        rig.wait_status("test_source", State::Ok).await;
         assert_eq!([rig.probe("/readyz").await, rig.probe("/healthz").await], [200, 200]);
         rig.stop().await;
     }
@@ -275,13 +271,14 @@ async fn readiness_healthy_follows_every_component_and_healthz_none() {
 
 #[tokio::test(start_paused = true)]
 async fn each_probe_is_told_of() {
+    needs_events!();
     let (source, sink) = (Source::new(), Sink::new());
     let yaml = pipeline(&source, &sink, "") + &surface(", readiness: healthy, paths: {healthz: /live}");
     let mut rig = Rig::start(&yaml).await;
     assert_eq!(rig.probe("/live").await, 200);
     rig.wait_for(event!("service.health_check", component = "", check = "healthz", passed = true)).await;
     source.tell(Command::PermanentError);
-    rig.wait_for(status_changed("permanent_error")).await;
+    rig.wait_status("test_source", State::PermanentError).await;
     assert_eq!(rig.probe("/readyz").await, 503);
     rig.wait_for(event!("service.health_check", component = "", check = "readyz", passed = false)).await;
     rig.stop().await;
@@ -290,13 +287,13 @@ async fn each_probe_is_told_of() {
 #[tokio::test(start_paused = true)]
 async fn what_a_component_reports_is_what_is_shown() {
     let (source, sink) = (Source::new(), Sink::new());
-    let mut rig = Rig::start(&(pipeline(&source, &sink, "") + &surface(""))).await;
+    let rig = Rig::start(&(pipeline(&source, &sink, "") + &surface(""))).await;
     source.tell(Command::Degraded(true));
-    rig.wait_for(status_changed("recoverable_error")).await;
+    rig.wait_status("test_source", State::RecoverableError).await;
     source.tell(Command::Degraded(false));
-    rig.wait_for(status_changed("ok")).await;
+    rig.wait_status("test_source", State::Ok).await;
     source.tell(Command::PermanentError);
-    rig.wait_for(status_changed("permanent_error")).await;
+    rig.wait_status("test_source", State::PermanentError).await;
     let shown = rig.component("receiver", "test_source").await;
     assert_eq!((&shown["status"], &shown["restarts"]), (&json!("permanent_error"), &json!(0)));
     assert_eq!(shown["last_error"]["message"], "told to fail");
@@ -318,13 +315,16 @@ async fn a_fatal_report_stops_the_service_in_order() {
     assert_eq!(ended.to_string(), message);
     let RunError::Fatal { role: Role::Receiver, id, .. } = ended else { panic!("{ended:?}") };
     assert_eq!(id.as_str(), "test_source");
-    within_ceiling(events.wait_for(&status_changed("fatal_error"))).await.expect("it is told of");
+    if events_enabled() {
+        let told = event!("service.status_changed", to = "fatal_error");
+        within_ceiling(events.wait_for(&told)).await.expect("it is told of");
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn rates_are_over_the_window_that_is_asked_for() {
     let (source, mut sink) = (Source::new(), Sink::new());
-    let mut rig = Rig::start(&(pipeline(&source, &sink, "") + &surface(", status: {retention: 5m}"))).await;
+    let rig = Rig::start(&(pipeline(&source, &sink, "") + &surface(", status: {retention: 5m}"))).await;
     let rates = async |rig: &Rig, path: &str| {
         let page = rig.page(path).await;
         let window = page["window"]["seconds"].as_f64().expect("a number");
@@ -335,7 +335,7 @@ async fn rates_are_over_the_window_that_is_asked_for() {
     };
     assert!(source.emit(metrics("a burst", 600)).await.is_accepted());
     sink.called().await;
-    rig.wait_for(event!("export.succeeded")).await;
+    rig.wait_metric("tracecore_exporter_calls_total", &[("result", "success")], |calls| calls == 1.0).await;
     // Slot by slot, so that each sample is taken in its own.
     let pass = async |slots: u32| {
         for _ in 0..slots {
@@ -369,7 +369,7 @@ async fn rates_are_over_the_window_that_is_asked_for() {
 #[tokio::test(start_paused = true)]
 async fn states_sum() {
     let (source, mut sink) = (Source::new(), Sink::answering(Answer::Stall));
-    let mut rig = Rig::start(&(pipeline(&source, &sink, "") + &surface(""))).await;
+    let rig = Rig::start(&(pipeline(&source, &sink, "") + &surface(""))).await;
     let counts = async |address: SocketAddr| {
         let page: Value = serde_json::from_str(&get(address, "/status").await.1).expect("it is JSON");
         ["components", "active", "busy", "idle", "draining"].map(|key| page["counts"][key].as_u64().expect("a number"))
@@ -384,10 +384,11 @@ async fn states_sum() {
     let scraped = ["busy", "idle", "draining"].map(|state| rig.sample("tracecore_components", &[("state", state)]));
     assert_eq!((scraped, rig.sample("tracecore_components_active", &[])), ([1.0, 1.0, 0.0], 2.0), "as on the page");
 
-    let mut stopped = rig.running.events().subscribe(event!("service.stopped", component = "test_source"));
-    rig.wait_for(event!("export.started")).await;
+    let id = "test_source".parse().expect("an id");
+    let mut status = rig.running.watch(Role::Receiver, &id).expect("it is there");
     let draining = async {
-        within_ceiling(stopped.next()).await.expect("the receiver ends");
+        let stopped = status.wait_for(|status| status.state == State::Stopped);
+        within_ceiling(stopped).await.expect("the receiver ends");
         let counts = counts(address).await;
         sink.release(1);
         counts

@@ -20,6 +20,7 @@ use crate::error::ErrorKind;
 use crate::events::{BatchEvent, CorrelationId, Draft, Events, ResourceEvent};
 use crate::queue::{Full, Load, Outcome, Overflow, Place, Queue};
 use crate::runtime::{Processed, Stage};
+use crate::seam;
 use crate::signal::{Batch, Signal};
 use crate::telemetry::{DropReason, ExporterTelemetry, PipelineTelemetry, ReceiverTelemetry};
 use crate::time::Instant;
@@ -258,6 +259,7 @@ impl Source {
         drop(batch);
         let mut handed_over = None;
         let reserved = loop {
+            seam::point().await;
             match reserve(&shaped, handed_over.take(), passage, &self.events) {
                 Reservation::Complete(reserved) => break reserved,
                 Reservation::WaitFor(exit) => match exit.queue.room_for(exit.load(&shaped)).await {

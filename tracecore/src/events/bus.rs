@@ -1,7 +1,6 @@
 //! The bus: from emitters to the mailboxes of subscribers.
 
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -11,6 +10,7 @@ use tokio::sync::Notify;
 use super::filter::Filter;
 use super::kinds::Group;
 use super::meta::{CorrelationId, Draft, Meta, Occurrence};
+use crate::seam;
 use crate::time::Clock;
 
 /// The bus. Cheap to clone; each service has its own.
@@ -35,8 +35,7 @@ struct Bus {
 
 impl Default for Bus {
     fn default() -> Self {
-        let random = RandomState::new();
-        let first_id = u128::from(random.hash_one(0_u8)) << 64 | u128::from(random.hash_one(1_u8));
+        let first_id = u128::from(seam::random()) << 64 | u128::from(seam::random());
         Bus {
             wanted: AtomicU32::new(0),
             subscribers: Mutex::default(),

@@ -19,6 +19,7 @@ use crate::emit::Passage;
 use crate::error::{ErrorKind, Retry};
 use crate::events::{BatchEvent, Draft, ExportEvent, Group, RetryEvent, micros};
 use crate::runtime::{Failure, Restarts, construct, contain, give_up, start};
+use crate::seam;
 use crate::signal::Batch;
 use crate::status::State;
 use crate::telemetry::StopReason;
@@ -148,6 +149,7 @@ impl<C: Exporter> Outlet<C> {
         let mut panics = 0;
         let mut held_back = Duration::ZERO;
         for attempt in 1.. {
+            seam::point().await;
             let pass = self.guard.pass(passage).await;
             held_back += pass.waited();
             // After the breaker, which can take long: the exporter may have been replaced meanwhile.

@@ -274,9 +274,11 @@ impl<C: Processor> Stage for Place<C> {
                     self.base.started(began.elapsed());
                     continue;
                 };
+                // How the background of an instance ends that is gone is of no interest.
                 tokio::select! {
-                    ended = contain(instance.component.background(&instance.cx)) => return ended?.map_err(Failure::from),
+                    biased;
                     () = self.replaced.notified() => {}
+                    ended = contain(instance.component.background(&instance.cx)) => return ended?.map_err(Failure::from),
                 }
             }
         })

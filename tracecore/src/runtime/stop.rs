@@ -12,6 +12,7 @@ use super::{ABORT_GRACE, STOP_DEADLINE};
 use crate::cx::{Base, LISTENER, Shared};
 use crate::error::Report;
 use crate::events::{BatchEvent, Draft, ServiceEvent};
+use crate::seam;
 use crate::status::State;
 use crate::surface::SHUTDOWN_BUDGET;
 use crate::telemetry::{DropReason, FLUSH_BUDGET, SelfTelemetry, StopReason};
@@ -29,16 +30,7 @@ pub(super) async fn stop(mut running: Running, deadline: Instant) {
     if let Some(surface) = &running.surface {
         surface.health().draining();
     }
-    stop_receivers(&mut running, deadline).await;
-    let exporters = std::mem::take(&mut running.exporters);
-    let (last, first): (Vec<_>, Vec<_>) = exporters.iter().partition(|exporter| exporter.last);
-    stop_processors(&running.stages, &mut running.backgrounds).await;
-    stop_exporters(&running.shared, &first, &mut running.consumers, deadline).await;
-    // What these have told until here is still sent.
-    running.mirrors.end_pipeline().await;
-    stop_processors(&running.last.stages, &mut running.last.backgrounds).await;
-    let deadline = deadline.max(Instant::now() + LAST_DRAIN);
-    stop_exporters(&running.shared, &last, &mut running.last.consumers, deadline).await;
+    stop_components(&mut running, deadline).await;
     let surface = async {
         if let Some(mut surface) = running.surface.take() {
             surface.shutdown(Instant::now() + SHUTDOWN_BUDGET).await;
@@ -55,6 +47,24 @@ pub(super) async fn stop(mut running: Running, deadline: Instant) {
         .emit(|| Draft::new(ServiceEvent::Stopped { reason: StopReason::Graceful }).lasting(began.elapsed()));
     running.mirrors.end_log().await;
     tracing::info!("tracecore stopped");
+}
+
+/// Stops the components in the order in which a batch meets them, those that the events go through last.
+async fn stop_components(running: &mut Running, deadline: Instant) {
+    seam::point().await;
+    stop_receivers(running, deadline).await;
+    seam::point().await;
+    let exporters = std::mem::take(&mut running.exporters);
+    let (last, first): (Vec<_>, Vec<_>) = exporters.iter().partition(|exporter| exporter.last);
+    stop_processors(&running.stages, &mut running.backgrounds).await;
+    seam::point().await;
+    stop_exporters(&running.shared, &first, &mut running.consumers, deadline).await;
+    seam::point().await;
+    // What these have told until here is still sent.
+    running.mirrors.end_pipeline().await;
+    stop_processors(&running.last.stages, &mut running.last.backgrounds).await;
+    let deadline = deadline.max(Instant::now() + LAST_DRAIN);
+    stop_exporters(&running.shared, &last, &mut running.last.consumers, deadline).await;
 }
 
 async fn stop_receivers(running: &mut Running, deadline: Instant) {

@@ -15,6 +15,7 @@ use super::{OnStartError, PROBE_INTERVAL, Readiness};
 use crate::cx::{Base, measured};
 use crate::error::ErrorKind;
 use crate::events::{Draft, ServiceEvent};
+use crate::seam;
 use crate::status::State;
 use crate::telemetry::StopReason;
 use crate::time::Instant;
@@ -186,6 +187,7 @@ pub(crate) async fn supervise(
 ) {
     let mut lives = Lives::new(base.clone(), policy, announce);
     loop {
+        seam::point().await;
         let began = Instant::now();
         let (said, mut heard) = oneshot::channel();
         // Nobody may listen any more: the life can end in the same moment.
@@ -193,9 +195,11 @@ pub(crate) async fn supervise(
             let _ = said.send(());
         });
         let life = async {
+            // A panic is the reason of an end that it brings about.
             tokio::select! {
-                ended = contain(measured(&base.telemetry, live(base.clone(), started))) => ended,
+                biased;
                 panic = base.panic_of_a_task() => Err(panic),
+                ended = contain(measured(&base.telemetry, live(base.clone(), started))) => ended,
             }
         };
         tokio::pin!(life);
@@ -234,6 +238,7 @@ pub(crate) async fn start_until(
 ) -> bool {
     let mut lives = Lives::new(base.clone(), policy, announce);
     loop {
+        seam::point().await;
         let began = Instant::now();
         match contain(start()).await {
             Ok(Ok(())) => {

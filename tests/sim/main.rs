@@ -1,0 +1,99 @@
+//! The runtime under simulation: many runs with faults, each a function of its seed.
+//!
+//! `SEED=7` runs that one, `SEEDS=5000` the first so many. A run that breaks a rule prints its seed, its plan and its last
+//! events. Each seed is run twice, and both runs must be the same in every event and every time.
+
+mod faults;
+mod isolation;
+mod ledger;
+mod oracle;
+mod plan;
+mod source;
+mod world;
+
+use std::panic::PanicHookInfo;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, Once};
+use std::thread::{available_parallelism, scope};
+
+use faults::lock;
+use plan::Plan;
+use world::{Record, run};
+
+/// How many runs there are by default: enough for every kind of fault in every kind of plan, and half a minute.
+const SEEDS: u64 = 300;
+/// How many of the last events a failure shows.
+const LAST_EVENTS: usize = 60;
+/// How many failures are shown.
+const SHOWN: usize = 3;
+
+#[test]
+fn whatever_goes_wrong_every_accepted_item_is_delivered_or_counted_and_nothing_waits_for_ever() {
+    keep_quiet();
+    let seeds = match (number("SEED"), number("SEEDS")) {
+        (Some(seed), _) => seed..seed + 1,
+        (None, count) => 0..count.unwrap_or(SEEDS),
+    };
+    let (next, failures) = (AtomicU64::new(seeds.start), Mutex::new(Vec::new()));
+    scope(|threads| {
+        for _ in 0..available_parallelism().map_or(1, usize::from) {
+            threads.spawn(|| {
+                while let Some(seed) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| seeds.contains(seed)) {
+                    if let Some(failure) = failure_of(seed) {
+                        lock(&failures).push((seed, failure));
+                    }
+                }
+            });
+        }
+    });
+    let mut failures = failures.into_inner().expect("no thread panicked");
+    failures.sort_unstable();
+    let seeds: Vec<u64> = failures.iter().map(|(seed, _)| *seed).collect();
+    let shown: Vec<&str> = failures.iter().take(SHOWN).map(|(_, failure)| failure.as_str()).collect();
+    assert!(failures.is_empty(), "{} seeds failed: {seeds:?}\n{}", seeds.len(), shown.join("\n"));
+}
+
+/// What a run with this seed did wrong, with all that helps to find out why.
+fn failure_of(seed: u64) -> Option<String> {
+    let plan = Plan::from_seed(seed);
+    let record = run(&plan);
+    let mut problems = oracle::problems(&plan, &record);
+    problems.extend(difference(&record, &run(&plan)));
+    if problems.is_empty() {
+        return None;
+    }
+    let events = record.events.iter().map(|(at, occurrence)| format!("  {at:?} {occurrence}"));
+    let skipped = record.events.len().saturating_sub(LAST_EVENTS);
+    let events: Vec<String> = events.skip(skipped).collect();
+    Some(format!(
+        "SEED={seed} cargo test -p tracecore-tests --test sim\n{plan:#?}\n{:?}; the last events:\n{}\nwrong:\n  {}",
+        record.outcome,
+        events.join("\n"),
+        problems.join("\n  ")
+    ))
+}
+
+/// Where two runs of one seed part.
+fn difference(one: &Record, other: &Record) -> Option<String> {
+    let (one, other) = (one.trace(), other.trace());
+    let at = (0..one.len().max(other.len())).find(|line| one.get(*line) != other.get(*line))?;
+    Some(format!("two runs of the seed part at line {at}:\n    {:?}\n    {:?}", one.get(at), other.get(at)))
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let value = std::env::var(variable).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{variable} is `{value}`: it must be a whole number")))
+}
+
+/// Leaves out the panics that were asked for: there are thousands.
+fn keep_quiet() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let loud = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic: &PanicHookInfo<'_>| {
+            if !panic.payload_as_str().is_some_and(|message| message.starts_with("told to panic")) {
+                loud(panic);
+            }
+        }));
+    });
+}

@@ -1,0 +1,266 @@
+//! Every accepted item is delivered, or counted as dropped with a reason.
+
+use std::collections::{BTreeMap, HashMap};
+
+use tracecore::emit::{Refusal, Verdict};
+use tracecore::events::{BatchEvent, Event, ServiceEvent};
+use tracecore::status::State;
+
+use super::{Oracle, exporter_id, processor_id, receiver_id};
+use crate::faults::Processing;
+use crate::ledger::{BatchId, Entry};
+
+/// What is left in queues when a stop's time is over.
+const SHUTDOWN: &str = "shutdown";
+
+/// What an exporter must answer for, in items.
+#[derive(Default)]
+struct Account {
+    /// Accepted, and neither taken nor dropped under its id: the stop must have counted them.
+    owed: u64,
+    /// Nobody heard whether they were accepted: the stop may have counted them.
+    unheard: u64,
+}
+
+impl Oracle<'_> {
+    pub(super) fn accounts(&mut self) {
+        let mut accounts: Vec<Account> = self.plan.exporters.iter().map(|_| Account::default()).collect();
+        let dropped = self.dropped_batches();
+        for (index, entry) in self.record.ledger.iter().enumerate() {
+            self.batch(BatchId(index as u64 + 1), entry, &dropped, &mut accounts);
+        }
+        for (exporter, account) in accounts.iter().enumerate() {
+            let Account { owed, unheard } = account;
+            let id = exporter_id(exporter);
+            let counted = self.dropped_by(&id).get(SHUTDOWN).copied().unwrap_or_default();
+            self.must((*owed..=owed + unheard).contains(&counted), || {
+                format!("{id} lost {owed} items that it accepted (and {unheard} more may be its): the stop counted {counted}")
+            });
+            self.exporter_totals(exporter);
+        }
+        (0..self.plan.processors.len()).for_each(|processor| self.processor_totals(processor));
+        (0..self.plan.receivers.len()).for_each(|receiver| self.receiver_totals(receiver));
+    }
+
+    /// How often each exporter says that it dropped each batch.
+    fn dropped_batches(&self) -> Vec<HashMap<BatchId, u64>> {
+        let of = |exporter| {
+            let mut dropped = HashMap::new();
+            for (_, event) in self.events_of(&exporter_id(exporter)) {
+                if let (Event::Batch(BatchEvent::Dropped { .. }), Some(batch)) = (&event.event, event.meta.correlation)
+                {
+                    let number = u64::try_from(batch.trace_id()).expect("the ledger's numbers are small");
+                    *dropped.entry(BatchId(number)).or_default() += 1;
+                }
+            }
+            dropped
+        };
+        (0..self.plan.exporters.len()).map(of).collect()
+    }
+
+    /// How often a batch must come to each exporter if it is accepted.
+    fn ways(&self, id: BatchId, receiver: usize) -> Vec<u64> {
+        let mut ways = vec![0; self.plan.exporters.len()];
+        for pipeline in self.plan.pipelines.iter().filter(|pipeline| pipeline.receivers.contains(&receiver)) {
+            let passes = |p: &usize| {
+                let mut done = self.record.processed[*p].iter();
+                done.any(|(batch, _, done)| *batch == id && *done == Processing::Pass)
+            };
+            if pipeline.processors.iter().all(passes) {
+                let exporters = pipeline.exporters.iter().filter(|exporter| !self.is_ignored(**exporter));
+                exporters.for_each(|exporter| ways[*exporter] += 1);
+            }
+        }
+        ways
+    }
+
+    /// It could not start, and the collector goes on without it.
+    fn is_ignored(&self, exporter: usize) -> bool {
+        let id = exporter_id(exporter);
+        let mut first = self.events_of(&id).filter_map(|(_, event)| match event.event {
+            Event::Service(ServiceEvent::Started { .. }) => Some(false),
+            Event::Service(ServiceEvent::StartFailed { .. }) => Some(true),
+            _ => None,
+        });
+        self.plan.exporters[exporter].on_start_error == "ignore" && first.next() == Some(true)
+    }
+
+    fn batch(&mut self, id: BatchId, entry: &Entry, dropped: &[HashMap<BatchId, u64>], accounts: &mut [Account]) {
+        let ways = self.ways(id, entry.receiver);
+        let taken =
+            |exporter: usize| self.record.taken[exporter].iter().filter(|(batch, _)| *batch == id).count() as u64;
+        let taken: Vec<u64> = (0..ways.len()).map(taken).collect();
+        let settled: Vec<u64> =
+            (0..ways.len()).map(|e| taken[e] + dropped[e].get(&id).copied().unwrap_or_default()).collect();
+        let waits = |e: usize| ways[e] > 0 && self.plan.exporters[e].waits();
+        let waited_for = (0..ways.len()).any(waits);
+        let verdict = entry.ended.map(|(_, verdict)| verdict);
+        for exporter in 0..ways.len() {
+            let (ways, settled, taken, waits) = (ways[exporter], settled[exporter], taken[exporter], waits(exporter));
+            let (name, number) = (exporter_id(exporter), id.0);
+            self.must(settled <= ways, || format!("batch {number} came {settled} times to {name}, by {ways} ways"));
+            let delivered = verdict != Some(Verdict::Accepted) || !waits || taken == ways;
+            let overflows = dropped[exporter].contains_key(&id);
+            self.must(delivered || overflows, || format!("batch {number} was accepted and {name} did not take it"));
+            let refused = matches!(verdict, Some(Verdict::Refused(Refusal::Retryable { .. })));
+            self.must(!refused || waited_for || settled == 0, || {
+                format!("batch {number} was refused for now, and {name} had it: its sender will bring it again")
+            });
+        }
+        // All places are filled together: what one exporter had, all had.
+        let accepted = verdict == Some(Verdict::Accepted) || settled.iter().any(|settled| *settled > 0);
+        for (account, (ways, settled)) in accounts.iter_mut().zip(ways.iter().zip(&settled)) {
+            let items = ways.saturating_sub(*settled) * entry.items;
+            if accepted {
+                account.owed += items;
+            } else if entry.begun.is_some() {
+                account.unheard += items;
+            }
+        }
+    }
+
+    /// What a component says in events that it dropped, in items by reason.
+    fn dropped_by(&self, id: &str) -> BTreeMap<&'static str, u64> {
+        let mut dropped = BTreeMap::new();
+        for (_, event) in self.events_of(id) {
+            if let Event::Batch(BatchEvent::Dropped { items, reason }) = event.event {
+                *dropped.entry(reason).or_default() += items;
+            }
+        }
+        dropped
+    }
+
+    fn counted(&self, family: &str, labels: &[(&str, &str)]) -> u64 {
+        let sum: f64 = self.record.telemetry.scrape(family, labels).iter().sum();
+        sum as u64
+    }
+
+    /// What came out of the pipelines is what the exporter took and what it counted as dropped; so do its events.
+    fn exporter_totals(&mut self, exporter: usize) {
+        let id = exporter_id(exporter);
+        let pipelines = self.plan.pipelines.iter().enumerate();
+        let ends =
+            pipelines.filter(|(_, pipeline)| pipeline.exporters.contains(&exporter) && !self.is_ignored(exporter));
+        let out = |pipeline: usize| {
+            let labels = [("pipeline_id", &*format!("metrics/{pipeline}")), ("direction", "out")];
+            self.counted("tracecore_pipeline_items_total", &labels)
+        };
+        let came: u64 = ends.map(|(pipeline, _)| out(pipeline)).sum();
+        let taken: u64 = self.record.taken[exporter].iter().map(|(_, items)| items).sum();
+        let dropped = self.counted("tracecore_exporter_dropped_total", &[("component_id", &id)]);
+        self.must(came == taken + dropped, || {
+            format!("{came} items came to {id}; it took {taken} and counted {dropped} as dropped")
+        });
+        self.same_drops(&id, "tracecore_exporter_dropped_total", &self.dropped_by(&id));
+        let calls = self.counted("tracecore_exporter_calls_total", &[("component_id", &id), ("result", "success")]);
+        let taken = self.record.taken[exporter].len() as u64;
+        self.must(calls == taken, || format!("{id} took {taken} batches and counted {calls} successes"));
+    }
+
+    fn same_drops(&mut self, id: &str, family: &str, told: &BTreeMap<&'static str, u64>) {
+        for (reason, told) in told {
+            let counted = self.counted(family, &[("component_id", id), ("reason", reason)]);
+            self.must(counted == *told, || format!("{id} told of {told} items dropped ({reason}), counted {counted}"));
+        }
+        let (counted, told) = (self.counted(family, &[("component_id", id)]), told.values().sum::<u64>());
+        self.must(counted == told, || format!("{id} told of {told} dropped items in all, counted {counted}"));
+    }
+
+    fn processor_totals(&mut self, processor: usize) {
+        let id = processor_id(processor);
+        let mut done = BTreeMap::<&'static str, u64>::new();
+        for (_, items, processing) in &self.record.processed[processor] {
+            let reason = match processing {
+                Processing::Pass | Processing::FailForNow => continue,
+                Processing::Filter => "filtered",
+                Processing::FailForGood => "error",
+                Processing::Panic => "panic",
+            };
+            *done.entry(reason).or_default() += items;
+        }
+        self.same_drops(&id, "tracecore_processor_dropped_total", &done);
+        // Nobody is told of what a processor was made to filter.
+        done.remove("filtered");
+        let told = self.dropped_by(&id);
+        self.must(told == done, || format!("{id} lost {done:?} and told of {told:?}"));
+    }
+
+    fn receiver_totals(&mut self, receiver: usize) {
+        let id = receiver_id(receiver);
+        let own = self.record.ledger.iter().filter(|entry| entry.receiver == receiver);
+        let verdicts: Vec<Verdict> = own.filter_map(|entry| entry.ended.map(|(_, verdict)| verdict)).collect();
+        let accepted = verdicts.iter().filter(|verdict| verdict.is_accepted()).count() as u64;
+        let refused = verdicts.len() as u64 - accepted;
+        let labels = [("component_id", id.as_str())];
+        let counted = self.counted("tracecore_receiver_emissions_total", &labels);
+        self.must(counted == accepted, || format!("{accepted} batches of {id} were accepted, it counted {counted}"));
+        let labels = [("component_id", id.as_str()), ("kind", "downstream")];
+        let counted = self.counted("tracecore_receiver_errors_total", &labels);
+        self.must(counted == refused, || format!("{refused} batches of {id} were refused, it counted {counted}"));
+        let tells = |wanted: bool| {
+            let events = self.events_of(&id).filter(|(_, event)| match event.event {
+                Event::Batch(BatchEvent::Accepted { .. }) => wanted,
+                Event::Batch(BatchEvent::Refused { .. }) => !wanted,
+                _ => false,
+            });
+            events.count() as u64
+        };
+        let told = (tells(true), tells(false));
+        self.must(told == (accepted, refused), || {
+            format!("{id}: {accepted} accepted, {refused} refused, told {told:?}")
+        });
+    }
+
+    /// After everything was healed and had time, nothing is under way, and what works delivers.
+    pub(super) fn rest(&mut self) {
+        for (index, entry) in self.record.ledger.iter().enumerate() {
+            let settled = entry.begun.is_none() || entry.ended.is_some() || entry.left;
+            // A receiver that panicked took its callers with it: nobody hears them any more, and nothing is left of them.
+            let hears = entry.begun.is_some_and(|begun| !self.ended_since(entry.receiver, begun));
+            self.must(settled || !hears, || format!("batch {} never had a verdict", index + 1));
+        }
+        for exporter in 0..self.plan.exporters.len() {
+            let id = exporter_id(exporter);
+            let left = self.dropped_by(&id).get(SHUTDOWN).copied().unwrap_or_default();
+            self.must(left == 0, || format!("{left} items were still on their way to {id} after the rest"));
+        }
+        let (given, came) = self.record.witnessed;
+        self.must(given == came, || format!("of {given} items of the undisturbed pipeline {came} came through"));
+        for id in self.record.farewell.clone() {
+            self.farewell(id);
+        }
+    }
+
+    /// Whether a life of this receiver ended after this moment.
+    fn ended_since(&self, receiver: usize, since: std::time::Duration) -> bool {
+        let id = receiver_id(receiver);
+        self.events_of(&id).any(|(at, event)| {
+            let to = match event.event {
+                Event::Service(ServiceEvent::StatusChanged { to, .. }) => to,
+                _ => return false,
+            };
+            at >= since && to.is_error()
+        })
+    }
+
+    /// The last batch of a receiver finds its way, unless something on it has been given up.
+    fn farewell(&mut self, id: BatchId) {
+        let entry = &self.record.ledger[usize::try_from(id.0 - 1).expect("it is an index")];
+        let pipelines = self.plan.pipelines.iter().filter(|pipeline| pipeline.receivers.contains(&entry.receiver));
+        let (mut on_the_way, mut ways) = (vec![receiver_id(entry.receiver)], BTreeMap::<usize, u64>::new());
+        for pipeline in pipelines {
+            on_the_way.extend(pipeline.processors.iter().map(|processor| processor_id(*processor)));
+            on_the_way.extend(pipeline.exporters.iter().map(|exporter| exporter_id(*exporter)));
+            pipeline.exporters.iter().for_each(|exporter| *ways.entry(*exporter).or_default() += 1);
+        }
+        let given_up = on_the_way.iter().any(|id| self.state_before_stop(id) == State::PermanentError);
+        let too_small = ways.iter().any(|(e, ways)| {
+            let exporter = &self.plan.exporters[*e];
+            exporter.sizer == "requests" && exporter.queue_size < *ways
+        });
+        let accepted = entry.ended.is_some_and(|(_, verdict)| verdict.is_accepted());
+        self.must(given_up || too_small || entry.left || accepted, || {
+            format!("batch {} was the last of a healed collector: {:?}", id.0, entry.ended)
+        });
+    }
+}
