@@ -13,17 +13,22 @@ mod world;
 
 use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, Once};
-use std::thread::{available_parallelism, scope};
+use std::thread::{self, available_parallelism, scope};
+use std::time::Duration;
 
 use faults::lock;
 use plan::Plan;
+use tracecore::testing::ceiling;
 use world::{Record, run};
 
-/// How many runs there are by default: enough for every kind of fault in every kind of plan, and half a minute.
-const SEEDS: u64 = 300;
+/// How many runs there are by default: enough for every kind of fault in every kind of plan, and some seconds.
+const SEEDS: u64 = 500;
 /// How many of the last events a failure shows.
 const LAST_EVENTS: usize = 60;
+/// A run takes some milliseconds: one that takes so long spins.
+const SPIN: Duration = Duration::from_secs(30);
 /// How many failures are shown.
 const SHOWN: usize = 3;
 
@@ -39,8 +44,11 @@ fn whatever_goes_wrong_every_accepted_item_is_delivered_or_counted_and_nothing_w
         for _ in 0..available_parallelism().map_or(1, usize::from) {
             threads.spawn(|| {
                 while let Some(seed) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| seeds.contains(seed)) {
-                    if let Some(failure) = failure_of(seed) {
-                        lock(&failures).push((seed, failure));
+                    let (failure, goes_on) = watched(seed);
+                    lock(&failures).extend(failure.map(|failure| (seed, failure)));
+                    if !goes_on {
+                        // What spins keeps a core, and the memory that it fills, until the process ends.
+                        next.store(seeds.end, Ordering::Relaxed);
                     }
                 }
             });
@@ -51,6 +59,22 @@ fn whatever_goes_wrong_every_accepted_item_is_delivered_or_counted_and_nothing_w
     let seeds: Vec<u64> = failures.iter().map(|(seed, _)| *seed).collect();
     let shown: Vec<&str> = failures.iter().take(SHOWN).map(|(_, failure)| failure.as_str()).collect();
     assert!(failures.is_empty(), "{} seeds failed: {seeds:?}\n{}", seeds.len(), shown.join("\n"));
+}
+
+/// What a run with this seed did wrong. One that spins lets no virtual time pass, and only another thread can tell.
+/// Whether other seeds can be run after it.
+fn watched(seed: u64) -> (Option<String>, bool) {
+    let (said, heard) = mpsc::channel();
+    let run = thread::spawn(move || said.send(failure_of(seed)));
+    match heard.recv_timeout(ceiling(SPIN)) {
+        Ok(failure) => (failure, true),
+        Err(RecvTimeoutError::Timeout) => (Some(format!("SEED={seed} spins\n{:#?}", Plan::from_seed(seed))), false),
+        Err(RecvTimeoutError::Disconnected) => {
+            let panic = run.join().err().expect("only a panic ends it without a word");
+            let (message, plan) = (panic.downcast_ref::<String>(), Plan::from_seed(seed));
+            (Some(format!("SEED={seed} panicked: {message:?}\n{plan:#?}")), true)
+        }
+    }
 }
 
 /// What a run with this seed did wrong, with all that helps to find out why.
