@@ -182,7 +182,7 @@ impl World {
             sleep_until(next).await;
             self.stop(plan, signal, played).await;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn stop(&self, plan: &Plan, signal: &mpsc::UnboundedSender<()>, played: &mut Played) {
