@@ -65,8 +65,8 @@ fn whatever_goes_wrong_every_accepted_item_is_delivered_or_counted_and_nothing_w
     assert!(seeds.end - seeds.start < SEEDS || missed.is_empty(), "the plans have become tame: no run has {missed:?}");
 }
 
-/// What a run with this seed did wrong. One that spins lets no virtual time pass, and only another thread can tell.
-/// Whether other seeds can be run after it.
+/// What a run with this seed did wrong, and whether others can be run after it: one that spins lets no virtual time
+/// pass, so only another thread can tell, and it goes on spinning.
 fn watched(seed: u64) -> (Option<String>, bool) {
     let (said, heard) = mpsc::channel();
     let run = thread::spawn(move || said.send(failure_of(seed)));
