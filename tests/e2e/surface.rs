@@ -98,6 +98,23 @@ fn paths_are_where_the_configuration_puts_them() {
 }
 
 #[test]
+fn status_tells_of_every_component() {
+    let (mut process, surface) = with_telemetry(&[]);
+    process.prints("clock.ticks");
+    let answer = get_as(&format!("{surface}/status?window=5m"), "text/html");
+    assert_eq!((answer.status, &answer.headers["content-type"]), (200, &"application/json".parse().expect("a value")));
+    let page: serde_json::Value = serde_json::from_str(&answer.body).expect("it is JSON");
+    assert_eq!((&page["status"], &page["version"]), (&"ok".into(), &env!("CARGO_PKG_VERSION").into()), "{page:#}");
+    let components = page["components"].as_array().expect("a list");
+    assert_eq!(components.iter().map(|one| &one["id"]).collect::<Vec<_>>(), ["clock", "stdout"], "{page:#}");
+    let refused = get(&format!("{surface}/status?window=1d"));
+    assert_eq!(
+        (refused.status, refused.headers["content-type"].to_str().ok()),
+        (400, Some("text/plain; charset=utf-8"))
+    );
+}
+
+#[test]
 fn telemetry_disabled_no_listener() {
     let mut process = Process::start(&mut tracecore(["collect", "--config", &example("clock.yaml")]));
     process.prints("clock.ticks 1 ");

@@ -184,7 +184,7 @@ fn an_event_that_nobody_hears_is_not_even_made() {
     drop(events.subscribe(Filter::all()));
     events.emit(|| Draft::new(ServiceEvent::Ready {}));
     allocates_nothing("an event after the last subscriber", || {
-        events.emit::<ServiceEvent>(|| unreachable!("it has gone"))
+        events.emit::<ServiceEvent>(|| unreachable!("it has gone"));
     });
 }
 
@@ -192,8 +192,9 @@ fn an_event_that_nobody_hears_is_not_even_made() {
 #[test]
 fn a_batch_on_its_way_costs_a_few_small_allocations() {
     const BATCHES: u64 = 200;
-    /// Measured 7 with the channels of the fixtures; what allocates per item or copies would be far above.
-    const MOST: u64 = 10;
+    /// Measured, with the channels of the fixtures; what allocates per item or copies would be far above. Neither the
+    /// circuit breaker that the batch passes, closed, nor the metrics of its delivery add one.
+    const MOST: u64 = 7;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let (source, sink) = (Source::new(), Sink::new());
     let settings = "sending_queue: {wait_for_result: true}";

@@ -8,8 +8,11 @@ use tokio::time::Instant;
 use tracecore::emit::{Refusal, Verdict};
 use tracecore::testing::{
     Answer, ExportFailure as SinkError, RecordingExporter as Sink, ScriptedReceiver as Source, TestService as Rig,
-    build_error, event, metrics, pipeline,
+    build_error, metrics, pipeline,
 };
+
+const CALLS: &str = "tracecore_exporter_calls_total";
+const DROPPED: &str = "tracecore_exporter_dropped_total";
 
 /// Waits of 1, 2, 4 … seconds to the millisecond.
 const EXACT: &str = "retry_on_failure: {initial_interval: 1s, max_interval: 8s, multiplier: 2, randomization_factor: 0, max_elapsed_time: 40s}";
@@ -28,7 +31,7 @@ fn failing(failures: u64, error: SinkError) -> (Sink, Arc<AtomicU64>) {
 async fn a_failed_delivery_is_tried_again_after_waits_that_grow() {
     let source = Source::new();
     let (mut sink, _) = failing(5, SinkError::Away);
-    let mut rig = Rig::start(&pipeline(&source, &sink, EXACT)).await;
+    let rig = Rig::start(&pipeline(&source, &sink, EXACT)).await;
     assert!(source.emit(metrics("one", 1)).await.is_accepted());
     sink.called().await;
     let mut waits = Vec::new();
@@ -38,10 +41,10 @@ async fn a_failed_delivery_is_tried_again_after_waits_that_grow() {
         waits.push(before.elapsed().as_secs());
     }
     assert_eq!(waits, [1, 2, 4, 8, 8], "at most max_interval");
-    rig.wait_for(event!("export.succeeded")).await;
-    let calls = |result| rig.sample("tracecore_exporter_calls_total", &[("result", result)]);
+    rig.wait_metric(CALLS, &[("result", "success")], |calls| calls == 1.0).await;
+    let calls = |result| rig.sample(CALLS, &[("result", result)]);
     assert_eq!([calls("failure"), calls("success")], [5.0, 1.0]);
-    assert_eq!(rig.sample("tracecore_exporter_dropped_total", &[]), 0.0);
+    assert_eq!(rig.sample(DROPPED, &[]), 0.0);
     rig.stop().await;
 }
 
@@ -49,9 +52,9 @@ async fn a_failed_delivery_is_tried_again_after_waits_that_grow() {
 async fn a_permanent_error_has_one_attempt() {
     let source = Source::new();
     let (sink, attempts) = failing(u64::MAX, SinkError::Refused);
-    let mut rig = Rig::start(&pipeline(&source, &sink, EXACT)).await;
+    let rig = Rig::start(&pipeline(&source, &sink, EXACT)).await;
     assert!(source.emit(metrics("refused", 4)).await.is_accepted());
-    rig.wait_for(event!("batch.dropped", items = 4, reason = "permanent")).await;
+    rig.wait_metric(DROPPED, &[("reason", "permanent")], |items| items == 4.0).await;
     assert_eq!(attempts.load(Ordering::Relaxed), 1);
     rig.stop().await;
 }
@@ -74,16 +77,15 @@ async fn a_delivery_is_given_up_after_max_elapsed_time() {
     let source = Source::new();
     let (sink, attempts) = failing(u64::MAX, SinkError::Away);
     let settings = format!("{EXACT}\nsending_queue: {{wait_for_result: true}}");
-    let mut rig = Rig::start(&pipeline(&source, &sink, &settings)).await;
+    let rig = Rig::start(&pipeline(&source, &sink, &settings)).await;
     let before = Instant::now();
-    let verdict = source.send(metrics("one", 2));
-    rig.wait_for(event!("batch.dropped", items = 2, reason = "retry_exhausted")).await;
+    let verdict = source.emit(metrics("one", 2)).await;
     let elapsed = before.elapsed();
     assert!((40..=48).contains(&elapsed.as_secs()), "{elapsed:?}");
     // At 0, 1, 3, 7, 15, then every eight seconds.
     assert_eq!(attempts.load(Ordering::Relaxed), 9);
-    let verdict = verdict.await.unwrap();
     assert!(matches!(verdict, Verdict::Refused(Refusal::Retryable { .. })), "{verdict:?}");
+    assert_eq!(rig.sample(DROPPED, &[("reason", "retry_exhausted")]), 2.0);
     rig.stop().await;
 }
 
@@ -91,9 +93,9 @@ async fn a_delivery_is_given_up_after_max_elapsed_time() {
 async fn without_retry_a_batch_has_one_attempt() {
     let source = Source::new();
     let (sink, attempts) = failing(u64::MAX, SinkError::Away);
-    let mut rig = Rig::start(&pipeline(&source, &sink, "retry_on_failure: {enabled: false}")).await;
+    let rig = Rig::start(&pipeline(&source, &sink, "retry_on_failure: {enabled: false}")).await;
     assert!(source.emit(metrics("one", 1)).await.is_accepted());
-    rig.wait_for(event!("batch.dropped", reason = "retry_exhausted")).await;
+    rig.wait_metric(DROPPED, &[("reason", "retry_exhausted")], |items| items == 1.0).await;
     assert_eq!(attempts.load(Ordering::Relaxed), 1);
     rig.stop().await;
 }
@@ -101,12 +103,11 @@ async fn without_retry_a_batch_has_one_attempt() {
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_takes_too_long_has_failed() {
     let (source, mut sink) = (Source::new(), Sink::answering(Answer::Stall));
-    let mut rig = Rig::start(&pipeline(&source, &sink, "timeout: 3s\nretry_on_failure: {enabled: false}")).await;
+    let rig = Rig::start(&pipeline(&source, &sink, "timeout: 3s\nretry_on_failure: {enabled: false}")).await;
     let before = Instant::now();
     assert!(source.emit(metrics("one", 1)).await.is_accepted());
     sink.called().await;
-    let failed = rig.wait_for(event!("export.failed")).await;
-    assert!(event!("export.failed", kind = "io").accepts(&failed), "{failed}");
+    rig.wait_metric(CALLS, &[("kind", "io")], |calls| calls == 1.0).await;
     assert_eq!(before.elapsed().as_secs(), 3);
     rig.stop().await;
 }
@@ -116,22 +117,21 @@ async fn a_batch_that_waits_for_its_next_attempt_holds_up_no_other_consumer() {
     let source = Source::new();
     let (sink, _) = failing(1, SinkError::Away);
     let settings = "retry_on_failure: {initial_interval: 1h, max_interval: 1h}\nsending_queue: {num_consumers: 2}";
-    let mut rig = Rig::start(&pipeline(&source, &sink, settings)).await;
+    let rig = Rig::start(&pipeline(&source, &sink, settings)).await;
     assert!(source.emit(metrics("waits", 1)).await.is_accepted());
-    rig.wait_for(event!("export.failed")).await;
+    rig.wait_metric(CALLS, &[("result", "failure")], |calls| calls == 1.0).await;
     assert!(source.emit(metrics("goes through", 2)).await.is_accepted());
-    rig.wait_for(event!("export.succeeded", items = 2)).await;
+    rig.wait_metric(CALLS, &[("result", "success")], |calls| calls == 1.0).await;
     rig.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_the_other_side_took_a_batch_without_is_counted() {
     let (source, sink) = (Source::new(), Sink::answering(Answer::AcceptWithout(2)));
-    let mut rig = Rig::start(&pipeline(&source, &sink, "")).await;
+    let rig = Rig::start(&pipeline(&source, &sink, "")).await;
     assert!(source.emit(metrics("five", 5)).await.is_accepted());
-    rig.wait_for(event!("batch.dropped", items = 2, reason = "rejected")).await;
-    assert_eq!(rig.sample("tracecore_exporter_dropped_total", &[("reason", "rejected")]), 2.0);
-    assert_eq!(rig.sample("tracecore_exporter_calls_total", &[("result", "success")]), 1.0);
+    rig.wait_metric(CALLS, &[("result", "success")], |calls| calls == 1.0).await;
+    assert_eq!(rig.sample(DROPPED, &[("reason", "rejected")]), 2.0);
     rig.stop().await;
 }
 

@@ -46,7 +46,7 @@ fn serve(telemetry: &SelfTelemetry) -> (Serving, mpsc::UnboundedSender<DuplexStr
     let (connect, accepted) = mpsc::unbounded_channel();
     let gather = Arc::new(|_: Format, out: &mut String| out.push_str("up 1\n"));
     let surface = Surface::on(Pipes(Mutex::new(accepted)));
-    (surface.serve(Paths::default(), Health::new(), gather, Arc::new(telemetry.surface())), connect)
+    (surface.serve(Paths::default(), Health::new(), gather, Arc::new(()), Arc::new(telemetry.surface())), connect)
 }
 
 /// Sends requests that differ in method, path and headers over one connection, and reads the answers.

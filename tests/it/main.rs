@@ -3,17 +3,23 @@
 use components as _;
 
 mod allocation;
+mod assertions;
 mod delivery;
 mod encode;
+mod every_event;
 mod expand;
 mod flood;
 mod generated;
+mod lifecycle;
 mod pipelines;
 mod prometheus_exporter;
 mod queue;
 mod registry;
+mod resilience;
 mod shutdown;
+mod specification;
 mod start;
+mod status;
 mod supervision;
 mod telemetry;
 mod testkit;

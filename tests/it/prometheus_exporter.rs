@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tracecore::error::Report;
 use tracecore::metrics::Name;
 use tracecore::runtime::Running;
-use tracecore::testing::{build, event};
+use tracecore::testing::{TestService, build};
 use tracecore_tests::{Device, Meter};
 
 /// The clock, shown on `endpoint` by an exporter with further settings, a line each.
@@ -39,10 +39,9 @@ fn free_port() -> SocketAddr {
 
 /// A service that has delivered a batch.
 async fn delivering(yaml: String) -> Running {
-    let (service, mut events) = build(&yaml);
-    let running = service.start().await.unwrap();
-    events.wait_for(&event!("export.succeeded")).await.unwrap();
-    running
+    let service = TestService::start(&yaml).await;
+    service.wait_metric("tracecore_exporter_calls_total", &[("result", "success")], |calls| calls >= 1.0).await;
+    service.running
 }
 
 /// The head and the body of an answer.

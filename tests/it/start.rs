@@ -8,7 +8,7 @@ use tracecore::emit::{Refusal, Verdict};
 use tracecore::runtime::StartError;
 use tracecore::testing::{
     RecordingExporter as Sink, ScriptedProcessor as Filter, ScriptedReceiver as Source, Start, TestService as Rig,
-    build_error, event, metrics, pipeline, within_ceiling,
+    assert_sequence, build_error, metrics, needs_events, pipeline, within_ceiling,
 };
 
 /// A source, a processor and a sink, of which one does not start at first.
@@ -32,6 +32,15 @@ impl Parts {
             Role::Receiver => self.source.on_start(how),
             Role::Processor => self.filter.on_start(how),
             Role::Exporter => self.sink.on_start(how),
+        }
+    }
+
+    /// Waits until the one that does not start is started.
+    async fn start_begins(&self) {
+        match self.failing {
+            Role::Receiver => self.source.start_begins().await,
+            Role::Processor => self.filter.start_begins().await,
+            Role::Exporter => self.sink.start_begins().await,
         }
     }
 
@@ -93,12 +102,11 @@ async fn with_retry_the_service_is_ready_once_the_component_has_started() {
         let parts = Parts::new(role, Start::Fail);
         let mut rig = within_ceiling(Rig::try_start(&parts.yaml("retry"))).await.expect("the start goes on without it");
         for _ in 0..3 {
-            rig.wait_for(event!("service.start_failed")).await;
+            parts.start_begins().await;
         }
         assert!(timeout(Duration::from_secs(10), rig.running.ready()).await.is_err(), "{role} has not started");
         parts.starts(Start::Ready);
-        within_ceiling(rig.running.ready()).await;
-        rig.wait_for(event!("service.ready")).await;
+        rig.wait_ready().await;
         assert_eq!(parts.source.emit(metrics("at last", 1)).await, Verdict::Accepted, "{role}");
         rig.stop().await;
         assert_eq!(parts.sink.items(), 1);
@@ -118,11 +126,12 @@ async fn while_a_processor_is_tried_again_its_pipeline_refuses_for_now() {
 #[tokio::test(start_paused = true)]
 async fn while_an_exporter_is_tried_again_its_queue_fills() {
     let parts = Parts::new(Role::Exporter, Start::Fail);
-    let mut rig = within_ceiling(Rig::try_start(&parts.yaml("retry"))).await.expect("the start goes on without it");
+    let rig = within_ceiling(Rig::try_start(&parts.yaml("retry"))).await.expect("the start goes on without it");
     assert_eq!(parts.source.emit(metrics("early", 2)).await, Verdict::Accepted);
     parts.starts(Start::Ready);
-    rig.wait_for(event!("export.succeeded", items = 2)).await;
+    rig.wait_metric("tracecore_exporter_calls_total", &[("result", "success")], |calls| calls == 1.0).await;
     rig.stop().await;
+    assert_eq!(parts.sink.items(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -172,13 +181,11 @@ fn a_processor_cannot_be_ignored() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_start_stops_what_had_started() {
+    needs_events!();
     let parts = Parts::new(Role::Receiver, Start::Fail);
     let (service, mut events) = tracecore::testing::build(&parts.yaml("fail"));
     assert!(within_ceiling(service.start()).await.is_err());
-    let stopped = event!("service.stopped", component = "test_sink");
-    let stopped = within_ceiling(events.wait_for(&stopped));
-    stopped.await.expect("the exporter had started");
-    within_ceiling(events.wait_for(&event!("service.stopped", component = ""))).await.expect("it ends there");
+    assert_sequence!(events, [("service.stopped", component = "test_sink"), ("service.stopped", component = "")]);
 }
 
 #[tokio::test]
@@ -199,7 +206,7 @@ async fn readyz_answers_200_once_everything_has_started() {
     };
     assert_eq!([status("/healthz").await, status("/readyz").await], [200, 503]);
     parts.starts(Start::Ready);
-    within_ceiling(rig.running.ready()).await;
+    rig.wait_ready().await;
     assert_eq!([status("/healthz").await, status("/readyz").await], [200, 200]);
     rig.stop().await;
 }

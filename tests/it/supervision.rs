@@ -4,10 +4,15 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tracecore::emit::{Refusal, Verdict};
+use tracecore::error::ErrorKind;
+use tracecore::status::Status;
 use tracecore::testing::{
     Answer, Background, Command, ProcessFailure as FilterError, RecordingExporter as Sink, ScriptedProcessor as Filter,
-    ScriptedReceiver as Source, Start, TestService as Rig, event, metrics, name_of, pipeline, within_ceiling,
+    ScriptedReceiver as Source, Start, TestService as Rig, metrics, name_of, pipeline, within_ceiling,
 };
+
+const SOURCE: &str = "test_source";
+const CALLS: &str = "tracecore_exporter_calls_total";
 
 const POISON: &str = "poison";
 
@@ -46,8 +51,9 @@ fn through(source: &Source, filter: &Filter, sink: &Sink) -> String {
         .replace("      exporters: [", "      processors: [test_processor]\n      exporters: [")
 }
 
-fn any_restart() -> tracecore::events::Filter {
-    event!("service.restarted")
+/// Of what went wrong last.
+fn kind(status: &Status) -> ErrorKind {
+    status.last_error.as_ref().expect("something went wrong").kind
 }
 
 fn poisonous(batch: &tracecore::signal::Batch) -> bool {
@@ -62,9 +68,8 @@ async fn a_panicking_receiver_is_restarted_once_and_the_other_pipelines_flow() {
 
     one.tell(Command::Panic);
     assert!(two.emit(metrics("meanwhile", 1)).await.is_accepted());
-    let restart = rig.wait_for(any_restart()).await;
-    let expected = event!("service.restarted", component = "test_source/one", role = "receiver", kind = "panic");
-    assert!(expected.with("restart_count", 1).accepts(&restart), "{restart}");
+    let status = rig.wait_restart("test_source/one").await;
+    assert_eq!((status.restarts, kind(&status)), (1, ErrorKind::Panic));
     assert!(one.emit(metrics("again", 1)).await.is_accepted());
     assert!(two.emit(metrics("still", 1)).await.is_accepted());
 
@@ -82,10 +87,9 @@ async fn restarts_leave_the_hour() {
     let (source, sink) = (Source::new(), Sink::new());
     let mut rig = Rig::start(&pipeline(&source, &sink, "")).await;
     source.tell(Command::Fail);
-    rig.wait_for(any_restart()).await;
+    rig.wait_restart(SOURCE).await;
     source.tell(Command::End);
-    let restart = rig.wait_for(any_restart()).await;
-    assert!(event!("service.restarted", kind = "init").accepts(&restart), "{restart}");
+    assert_eq!(kind(&rig.wait_restart(SOURCE).await), ErrorKind::Init);
     assert_eq!(rig.sample("tracecore_component_restart_count_per_hour", &[]), 2.0);
     tokio::time::advance(Duration::from_secs(3601)).await;
     assert_eq!(rig.sample("tracecore_component_restart_count_per_hour", &[]), 0.0);
@@ -101,7 +105,7 @@ async fn a_receiver_that_keeps_panicking_waits_longer_each_time() {
     for _ in 0..10 {
         let before = tokio::time::Instant::now();
         source.tell(Command::Panic);
-        rig.wait_for(any_restart()).await;
+        rig.wait_restart(SOURCE).await;
         waits.push(before.elapsed());
     }
     assert!(waits[0] <= Duration::from_millis(300), "{waits:?}");
@@ -112,7 +116,7 @@ async fn a_receiver_that_keeps_panicking_waits_longer_each_time() {
     tokio::time::advance(Duration::from_secs(61)).await;
     let before = tokio::time::Instant::now();
     source.tell(Command::Panic);
-    rig.wait_for(any_restart()).await;
+    rig.wait_restart(SOURCE).await;
     assert!(before.elapsed() <= Duration::from_millis(300));
     rig.stop().await;
 }
@@ -142,15 +146,14 @@ async fn a_poison_batch_costs_a_processor_exactly_one() {
 async fn a_poison_batch_costs_an_exporter_exactly_one() {
     let (source, sink) = (Source::new(), Sink::new());
     sink.answer(|batch| if poisonous(batch) { Answer::Panic } else { Answer::Accept });
-    let mut rig = Rig::start(&pipeline(&source, &sink, "sending_queue: {num_consumers: 1}")).await;
+    let rig = Rig::start(&pipeline(&source, &sink, "sending_queue: {num_consumers: 1}")).await;
     assert!(source.emit(metrics(POISON, 7)).await.is_accepted());
     for _ in 0..100 {
         assert!(source.emit(metrics("good", 1)).await.is_accepted());
     }
-    rig.wait_for(event!("batch.dropped", items = 7, reason = "panic")).await;
-    rig.wait_for_all(100, event!("export.succeeded")).await;
-    assert_eq!(rig.sample("tracecore_exporter_dropped_total", &[]), 7.0);
-    let panics = rig.sample("tracecore_exporter_calls_total", &[("kind", "panic")]);
+    rig.wait_metric("tracecore_exporter_dropped_total", &[("reason", "panic")], |items| items == 7.0).await;
+    rig.wait_metric(CALLS, &[("result", "success")], |calls| calls == 100.0).await;
+    let panics = rig.sample(CALLS, &[("kind", "panic")]);
     assert_eq!(panics, 2.0, "it is tried once more");
     rig.stop().await;
     assert_eq!(sink.taken().len(), 100);
@@ -161,9 +164,9 @@ async fn a_panic_of_one_moment_loses_no_batch() {
     let (source, sink) = (Source::new(), Sink::new());
     let mut first = true;
     sink.answer(move |_| if std::mem::take(&mut first) { Answer::Panic } else { Answer::Accept });
-    let mut rig = Rig::start(&pipeline(&source, &sink, "")).await;
+    let rig = Rig::start(&pipeline(&source, &sink, "")).await;
     assert!(source.emit(metrics("hapless", 3)).await.is_accepted());
-    rig.wait_for(event!("export.succeeded", items = 3)).await;
+    rig.wait_metric(CALLS, &[("result", "success")], |calls| calls == 1.0).await;
     assert_eq!(rig.sample("tracecore_exporter_dropped_total", &[]), 0.0);
     assert_eq!(rig.sample("tracecore_component_restarts_total", &[("role", "exporter")]), 1.0);
     rig.stop().await;
@@ -172,14 +175,14 @@ async fn a_panic_of_one_moment_loses_no_batch() {
 #[tokio::test(start_paused = true)]
 async fn consumers_that_one_panic_hits_together_make_one_replacement() {
     let (source, mut sink) = (Source::new(), Sink::answering(Answer::StallThenPanic));
-    let mut rig = Rig::start(&pipeline(&source, &sink, "sending_queue: {num_consumers: 4}")).await;
+    let rig = Rig::start(&pipeline(&source, &sink, "sending_queue: {num_consumers: 4}")).await;
     for _ in 0..4 {
         assert!(source.emit(metrics("hapless", 1)).await.is_accepted());
         sink.called().await;
     }
     sink.answer(|_| Answer::Accept);
     sink.release(4);
-    rig.wait_for_all(4, event!("export.succeeded")).await;
+    rig.wait_metric(CALLS, &[("result", "success")], |calls| calls == 4.0).await;
     assert_eq!(rig.sample("tracecore_component_restarts_total", &[("role", "exporter")]), 1.0);
     assert_eq!(rig.sample("tracecore_exporter_dropped_total", &[]), 0.0);
     rig.stop().await;
@@ -211,11 +214,10 @@ async fn a_background_that_panics_runs_again() {
     let mut rig = Rig::start(&through(&source, &filter, &sink)).await;
     filter.background_begins().await;
     filter.tell(Background::Panic);
-    let restart = rig.wait_for(any_restart()).await;
-    assert!(event!("service.restarted", role = "processor", kind = "panic").accepts(&restart), "{restart}");
+    assert_eq!(kind(&rig.wait_restart("test_processor").await), ErrorKind::Panic);
     filter.background_begins().await;
     filter.tell(Background::Fail);
-    rig.wait_for(any_restart()).await;
+    assert_eq!(kind(&rig.wait_restart("test_processor").await), ErrorKind::Read);
     filter.background_begins().await;
     assert!(source.emit(metrics("all the while", 1)).await.is_accepted());
     rig.stop().await;
@@ -246,7 +248,7 @@ async fn a_receiver_is_degraded_between_two_lives() {
     let mut rig = Rig::start(&pipeline(&source, &sink, "")).await;
     let before = tokio::time::Instant::now();
     source.tell(Command::Panic);
-    rig.wait_for(any_restart()).await;
+    rig.wait_restart(SOURCE).await;
     assert!(source.emit(metrics("again", 1)).await.is_accepted());
     let away = before.elapsed().as_secs_f64();
     tokio::time::advance(Duration::from_secs(9)).await;
@@ -262,7 +264,7 @@ async fn a_life_does_not_outlive_itself_in_its_tasks() {
     let (held, released) = oneshot::channel::<()>();
     source.tell(Command::Linger(held));
     source.tell(Command::Panic);
-    rig.wait_for(any_restart()).await;
+    rig.wait_restart(SOURCE).await;
     // The next life spawns its own tasks: those of the last one are gone.
     assert!(within_ceiling(released).await.is_err(), "the sender was dropped with its task");
     rig.stop().await;
@@ -273,7 +275,7 @@ async fn a_panic_in_a_task_is_a_panic_of_its_component() {
     let (source, sink) = (Source::new(), Sink::new());
     let mut rig = Rig::start(&pipeline(&source, &sink, "")).await;
     source.tell(Command::PanicBeside);
-    rig.wait_for(any_restart()).await;
+    rig.wait_restart(SOURCE).await;
     assert_eq!(rig.sample("tracecore_component_restarts_total", &[("role", "receiver")]), 1.0);
     assert_eq!(rig.sample("tracecore_receiver_errors_total", &[("kind", "panic")]), 1.0);
     assert!(source.emit(metrics("after", 1)).await.is_accepted());
@@ -286,10 +288,9 @@ async fn panic_isolated() {
     source.on_start(Start::Panic);
     let yaml = pipeline(&source, &sink, "").replace("    key: source", "    on_start_error: retry\n    key: source");
     let mut rig = Rig::try_start(&yaml).await.expect("a panic in start is a failed start");
-    let failed = rig.wait_for(event!("service.start_failed")).await;
-    assert!(event!("service.start_failed", kind = "panic").accepts(&failed), "{failed}");
+    rig.wait_metric("tracecore_receiver_errors_total", &[("kind", "panic")], |errors| errors >= 1.0).await;
     source.on_start(Start::Ready);
-    rig.running.ready().await;
+    rig.wait_ready().await;
     assert!(source.emit(metrics("at last", 1)).await.is_accepted());
     assert_eq!(rig.sample("tracecore_component_restarts_total", &[]), 0.0, "what never ran was not restarted");
     rig.stop().await;

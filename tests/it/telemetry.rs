@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use tracecore::testing::{
     Answer, ExportFailure as SinkError, RecordingExporter as Sink, ScriptedReceiver as Source, TestService as Rig,
-    event, metrics, pipeline, scrape,
+    metrics, pipeline, scrape,
 };
 use tracecore_tests::{Meter, Mode};
+
+const CALLS: &str = "tracecore_exporter_calls_total";
 
 #[tokio::test(start_paused = true)]
 async fn at_boot_every_known_series_stands_at_rest() {
@@ -56,7 +58,7 @@ async fn tick_wiring() {
 #[tokio::test(start_paused = true)]
 async fn old_failure_rolls_out() {
     let (source, sink) = (Source::new(), Sink::answering(Answer::Fail(SinkError::Refused)));
-    let mut rig = Rig::start(&pipeline(&source, &sink, "")).await;
+    let rig = Rig::start(&pipeline(&source, &sink, "")).await;
     let rate = |rig: &Rig| {
         let labels = [("component_id", "test_sink")];
         let own = rig.sample("tracecore_exporter_failure_rate_by_component", &labels);
@@ -68,13 +70,13 @@ async fn old_failure_rolls_out() {
     assert_eq!(rate(&rig), 0.0);
     tokio::time::advance(Duration::from_secs(30)).await;
     assert!(source.emit(metrics("fails", 1)).await.is_accepted());
-    rig.wait_for(event!("export.failed", kind = "marshal")).await;
+    rig.wait_metric(CALLS, &[("kind", "marshal")], |calls| calls == 1.0).await;
     assert_eq!(rate(&rig), 1.0);
     sink.answer(|_| Answer::Accept);
     for _ in 0..3 {
         assert!(source.emit(metrics("succeeds", 1)).await.is_accepted());
     }
-    rig.wait_for_all(3, event!("export.succeeded")).await;
+    rig.wait_metric(CALLS, &[("result", "success")], |calls| calls == 3.0).await;
     assert_eq!(rate(&rig), 0.25);
 
     tokio::time::advance(Duration::from_secs(30)).await;

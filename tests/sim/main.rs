@@ -103,13 +103,16 @@ fn failure_of(seed: u64) -> Option<String> {
 }
 
 /// What must happen in some of the runs, or they test nothing: outcomes, events, reasons of losses.
-const MUST_REACH: [&str; 22] = [
+const MUST_REACH: [&str; 25] = [
     "Stopped",
     "NotStarted",
     "CutOff",
     "rest",
     "batch.accepted",
     "batch.refused",
+    "breaker.state_changed",
+    "breaker.rejected",
+    "breaker.health_check",
     "retry.backoff",
     "retry.exhausted",
     "resource.exhausted",

@@ -6,7 +6,8 @@
 //! carries no acknowledgement.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -85,8 +86,32 @@ struct Source {
     telemetry: ReceiverTelemetry,
     events: Events,
     activity: Arc<Activity>,
+    first: First,
     /// The one point through which wiring is read, so that it can be replaced under way.
     route: ArcSwap<Route>,
+}
+
+/// How long a receiver takes from its start, or a restart, to its first accepted emission.
+#[derive(Default)]
+struct First {
+    /// Whether it is still to come; an emission after it costs this one load.
+    awaited: AtomicBool,
+    began: Mutex<Option<Instant>>,
+}
+
+impl First {
+    fn awaits(&self, start: Duration) {
+        *self.began.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now().checked_sub(start);
+        self.awaited.store(true, Ordering::Release);
+    }
+
+    /// How long it took, for the first one alone.
+    fn came(&self) -> Option<Duration> {
+        if !self.awaited.load(Ordering::Relaxed) || !self.awaited.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        self.began.lock().unwrap_or_else(PoisonError::into_inner).take().map(|began| began.elapsed())
+    }
 }
 
 /// What follows a batch on its way, and joins what is told of it.
@@ -129,6 +154,20 @@ struct Shaped {
     batch: Batch,
 }
 
+/// How much came.
+#[derive(Clone, Copy)]
+struct Came {
+    signal: Signal,
+    items: u64,
+    bytes: u64,
+}
+
+impl Came {
+    fn of(batch: &Batch) -> Self {
+        Came { signal: batch.signal(), items: batch.items(), bytes: batch.size() as u64 }
+    }
+}
+
 /// A batch with its place in a queue.
 struct Reserved {
     place: Place,
@@ -148,7 +187,19 @@ enum Reservation {
 
 impl Emitter {
     pub(crate) fn new(id: ComponentId, telemetry: ReceiverTelemetry, events: Events, activity: Arc<Activity>) -> Self {
-        Emitter(Arc::new(Source { id, telemetry, events, activity, route: ArcSwap::default() }))
+        Emitter(Arc::new(Source {
+            id,
+            telemetry,
+            events,
+            activity,
+            first: First::default(),
+            route: ArcSwap::default(),
+        }))
+    }
+
+    /// The receiver has started, in this time: its first emission is timed from the beginning of that start.
+    pub(crate) fn awaits_first(&self, start: Duration) {
+        self.0.first.awaits(start);
     }
 
     pub(crate) fn connect(&self, route: Route) {
@@ -169,20 +220,25 @@ impl Emitter {
     /// As [`Emitter::emit`], with the latency counted from `since`.
     pub(crate) async fn emit_since(&self, batch: Batch, correlation: Option<CorrelationId>, since: Instant) -> Verdict {
         let source = &*self.0;
-        let _working = source.activity.begin();
-        let passage = Passage { correlation: correlation.unwrap_or_else(|| source.events.next_id()) };
         let items = batch.items();
+        let _working = source.activity.begin(items);
+        let passage = Passage { correlation: correlation.unwrap_or_else(|| source.events.next_id()) };
         let verdict = if batch.is_empty() { Verdict::Accepted } else { source.deliver(batch, passage).await };
         let took = since.elapsed();
         source.telemetry.observe_latency(took);
         let told = |event| Draft::of(&source.id, event).about(passage.correlation).lasting(took);
         match verdict {
             Verdict::Accepted => {
+                source.activity.put_out(items);
                 source.telemetry.emitted(1);
                 source.telemetry.mark_activity();
+                if let Some(took) = source.first.came() {
+                    source.telemetry.first_emission(took);
+                }
                 source.events.emit(|| told(BatchEvent::Accepted { items }));
             }
             Verdict::Refused(refusal) => {
+                source.activity.count_error();
                 source.telemetry.error(ErrorKind::Downstream);
                 let retryable = refusal != Refusal::Permanent;
                 source.events.emit(|| told(BatchEvent::Refused { items, retryable }));
@@ -199,8 +255,7 @@ impl Source {
             Ok(shaped) => shaped,
             Err(refusal) => return Verdict::Refused(refusal),
         };
-        let (items, bytes) = (batch.items(), batch.size() as u64);
-        let signal = batch.signal();
+        let came = Came::of(&batch);
         drop(batch);
         let mut handed_over = None;
         let reserved = loop {
@@ -214,13 +269,7 @@ impl Source {
                 Reservation::Refused(refused) => return Verdict::Refused(refused),
             }
         };
-        // Only now: what is refused has not come in, and its sender may bring it again.
-        for branch in route.carrying(signal) {
-            branch.telemetry.received(items, bytes);
-        }
-        for Shaped { branch, batch } in &shaped {
-            branch.telemetry.delivered(batch.items(), batch.size() as u64);
-        }
+        route.count(came, &shaped);
         let results = commit(reserved, passage);
         for result in join_all(results).await {
             match result {
@@ -232,6 +281,24 @@ impl Source {
         }
         refusal.map_or(Verdict::Accepted, Verdict::Refused)
     }
+}
+
+/// Sends a batch that no receiver emitted, now or not at all: it waits neither for room, whatever the queues'
+/// `on_overflow`, nor for the outcome. No event tells of it before it is in the queues.
+///
+/// # Errors
+/// When a branch refuses it; then it is in no queue, unless the branch that refused did so for good.
+pub(crate) fn try_emit(route: &Route, batch: &Batch, passage: Passage, events: &Events) -> Result<(), Refusal> {
+    let came = Came::of(batch);
+    let (shaped, refusal) = shape(route, batch, passage)?;
+    let reserved = match reserve(&shaped, None, passage, events) {
+        Reservation::Complete(reserved) => reserved,
+        Reservation::WaitFor(_) => return Err(Refusal::RETRYABLE),
+        Reservation::Refused(refused) => return Err(refused),
+    };
+    route.count(came, &shaped);
+    drop(commit(reserved, passage));
+    refusal.map_or(Ok(()), Err)
 }
 
 /// Step one: the batch as each branch's processors leave it. A branch that refuses it for good does not hold back the
@@ -257,6 +324,17 @@ fn shape(route: &Route, batch: &Batch, passage: Passage) -> Result<(Vec<Shaped>,
 impl Route {
     fn carrying(&self, signal: Signal) -> impl Iterator<Item = &Arc<Branch>> {
         self.branches.iter().filter(move |branch| branch.id.signal() == signal)
+    }
+
+    /// Counts what came in and what goes on. Only once there is a place for it: what is refused has not come in, and its
+    /// sender may bring it again.
+    fn count(&self, came: Came, shaped: &[Shaped]) {
+        for branch in self.carrying(came.signal) {
+            branch.telemetry.received(came.items, came.bytes);
+        }
+        for Shaped { branch, batch } in shaped {
+            branch.telemetry.delivered(batch.items(), batch.size() as u64);
+        }
     }
 }
 

@@ -102,7 +102,7 @@ impl fmt::Display for State {
 }
 
 /// What a component says of itself; `E` is its error.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub enum ComponentStatus<'a, E> {
     /// It works.
     Ok,
@@ -114,12 +114,21 @@ pub enum ComponentStatus<'a, E> {
     FatalError(&'a E),
 }
 
+// By hand: a derive would ask it of the error, of which this holds only a reference.
+impl<E> Clone for ComponentStatus<'_, E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E> Copy for ComponentStatus<'_, E> {}
+
 /// What went wrong last.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LastError {
     /// Its kind.
     pub kind: ErrorKind,
-    /// In words, with its causes.
+    /// In words, with its causes; the end of a very long one is cut off.
     pub message: Arc<str>,
     /// When.
     pub at: SystemTime,
@@ -190,6 +199,12 @@ impl StatusCell {
     /// Its state now.
     pub(crate) fn state(&self) -> State {
         self.shown.borrow().state
+    }
+
+    /// Whether a life of it is under way: it has started and has not ended.
+    pub(crate) fn is_alive(&self) -> bool {
+        // Asked to stop, it may have ended; that takes no longer than the stop.
+        matches!(self.words().supervisor, State::Ok | State::Stopping)
     }
 
     /// Hears of every change.

@@ -8,18 +8,30 @@ use std::time::Duration;
 
 use crate::{Done, complain, root, stopwatch};
 
-/// The last stage is the README's test command, so that the runner's closing lines are the last on standard output.
-const STAGES: [(&str, &[&str]); 3] = [
-    ("format", &["fmt", "--all", "--check"]),
-    ("lint", &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]),
-    ("test", &["test", "--workspace"]),
+/// Switches the events of every service under test off.
+const WITHOUT_EVENTS: (&str, &str) = ("TRACECORE_TEST_EVENTS", "off");
+
+/// A command of cargo, and a variable that it runs with.
+type Stage = (&'static str, &'static [&'static str], Option<(&'static str, &'static str)>);
+
+/// The last stage is the README's test command, so that the runner's closing lines are the last on standard output. The
+/// tests of the whole run once more without events, those left out that run no service.
+const STAGES: [Stage; 4] = [
+    ("format", &["fmt", "--all", "--check"], None),
+    ("lint", &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], None),
+    (
+        "test without events",
+        &["test", "--workspace", "--test", "it", "--", "--skip", "ui::", "--skip", "expand::", "--skip", "generated::"],
+        Some(WITHOUT_EVENTS),
+    ),
+    ("test", &["test", "--workspace"], None),
 ];
 
 pub(crate) fn run() -> Done {
     let mut whole = Duration::ZERO;
-    for (name, arguments) in STAGES {
+    for (name, arguments, variable) in STAGES {
         let elapsed = stopwatch();
-        let status = Command::new(env!("CARGO")).args(arguments).current_dir(root()).status()?;
+        let status = Command::new(env!("CARGO")).args(arguments).envs(variable).current_dir(root()).status()?;
         let took = elapsed();
         whole += took;
         complain(format_args!("stage {name}: {} s of {} s", took.as_secs(), whole.as_secs()));

@@ -7,7 +7,8 @@ use tracecore::component::Role;
 use tracecore::config::{Config as ServiceConfig, Source, load};
 use tracecore::prelude::*;
 use tracecore::registry::Registry;
-use tracecore::runtime::{Running, Service};
+use tracecore::runtime::{Builder, Running, Service};
+use tracecore::telemetry::{BuildInfo, Level, Resource, SelfTelemetry};
 
 use crate::harness::{Benchmark, Calls, Reference};
 
@@ -24,6 +25,14 @@ receivers: {points: {}}
 processors: {discard: {}}
 exporters: {sink: {}}
 service: {pipelines: {metrics: {receivers: [points], processors: [discard], exporters: [sink]}}}
+";
+
+/// What each batch meets in every pipeline: a processor, a queue, an exporter.
+const RELAY: &str = "
+receivers: {relay: {}}
+processors: {pass: {}}
+exporters: {sink: {}}
+service: {pipelines: {logs: {receivers: [relay], processors: [pass], exporters: [sink]}}}
 ";
 
 /// Everything that the receiver measures, more often than anybody would.
@@ -47,6 +56,21 @@ pub(crate) fn benchmarks() -> Vec<Benchmark> {
             counted_calls: 100,
             ..Benchmark::new("pipeline/encode_100_points", points)
         },
+        Benchmark {
+            item: "batch",
+            counted_calls: 2000,
+            ..Benchmark::new("pipeline/relay", || relay(Level::default(), true))
+        },
+        Benchmark {
+            item: "batch",
+            counted_calls: 2000,
+            ..Benchmark::new("pipeline/relay_detailed", || relay(Level::Detailed, true))
+        },
+        Benchmark {
+            item: "batch",
+            counted_calls: 2000,
+            ..Benchmark::new("pipeline/relay_untold", || relay(Level::None, false))
+        },
     ];
     // A build without the receiver has everything else.
     if Registry::linked().is_ok_and(|registry| registry.find(Role::Receiver, "hostmetrics").is_some()) {
@@ -65,6 +89,9 @@ static DELIVERED: Semaphore = Semaphore::const_new(0);
 
 /// Sets of points that are to be emitted.
 static ORDERED: Semaphore = Semaphore::const_new(0);
+
+/// Batches that are to be relayed.
+static RELAYED: Semaphore = Semaphore::const_new(0);
 
 /// Sets of points that were.
 static EMITTED: Semaphore = Semaphore::const_new(0);
@@ -95,6 +122,39 @@ impl Processor for Discard {
 
     fn process(&self, _: Batch, _: &Cx<Self>) -> Result<Option<Batch>, Never> {
         Ok(None)
+    }
+}
+
+/// Lets everything through.
+#[processor("pass")]
+struct Pass;
+
+impl Processor for Pass {
+    fn new(_: NoConfig) -> Result<Self, Never> {
+        Ok(Pass)
+    }
+
+    fn process(&self, batch: Batch, _: &Cx<Self>) -> Result<Option<Batch>, Never> {
+        Ok(Some(batch))
+    }
+}
+
+/// Emits one and the same batch when it is told to.
+#[receiver("relay", signals = [Logs])]
+struct Relay;
+
+impl Receiver for Relay {
+    fn new(_: NoConfig) -> Result<Self, Never> {
+        Ok(Relay)
+    }
+
+    async fn run(self, mut cx: Cx<Self>) -> Result<(), Never> {
+        let batch = tracecore::testing::logs("relayed", 10);
+        while let Some(Ok(order)) = cx.until_shutdown(RELAYED.acquire()).await {
+            order.forget();
+            cx.emit(batch.clone()).await;
+        }
+        Ok(())
     }
 }
 
@@ -187,6 +247,22 @@ fn points() -> Calls {
     })
 }
 
+/// Orders batches one by one, so that none waits for room, and waits until each is delivered.
+fn relay(level: Level, events: bool) -> Calls {
+    let build = BuildInfo::new("costs", "0.0.0", "");
+    let resource = Resource::detect(&build);
+    let telemetry = SelfTelemetry::builder(build, resource).level(level).build().expect("its constants are right");
+    let builder = Service::builder().telemetry(telemetry).events_enabled(events);
+    let (runtime, running) = start_with(builder, RELAY, Time::Skipped);
+    Box::new(move |calls| {
+        let _running = &running;
+        for _ in 0..calls {
+            RELAYED.add_permits(1);
+            wait(&runtime, &DELIVERED, 1);
+        }
+    })
+}
+
 fn wait(runtime: &Runtime, semaphore: &Semaphore, permits: u64) {
     runtime.block_on(async {
         for _ in 0..permits {
@@ -196,12 +272,16 @@ fn wait(runtime: &Runtime, semaphore: &Semaphore, permits: u64) {
 }
 
 fn start(config: &str, time: Time) -> (Runtime, Running) {
+    start_with(Service::builder(), config, time)
+}
+
+fn start_with(builder: Builder, config: &str, time: Time) -> (Runtime, Running) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().start_paused(time == Time::Skipped).build().expect("a runtime starts");
     let loaded = load(&[Source::Yaml(config.to_owned())], &[], &|_| None).expect("the configuration is right");
     let config = ServiceConfig::from_tree(loaded.root).expect("the configuration is right");
     let registry = Registry::linked().expect("components are linked");
-    let service = Service::builder().build(config, &registry).expect("the configuration is right");
+    let service = builder.build(config, &registry).expect("the configuration is right");
     let running = runtime.block_on(async {
         let mut running = service.start().await.expect("the service starts");
         running.ready().await;

@@ -16,19 +16,24 @@ use crate::{Failure, build};
 /// The most worker threads that are started unasked: an agent on a 224-core node is not entitled to it.
 const MAX_WORKERS: usize = 4;
 
-/// The first signal asks for a stop, the second ends the process.
-struct Signals {
+/// The signals that end a collector: the first asks for a stop, the second ends the process. For tests; the program
+/// has its own.
+pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
-    fn install() -> std::io::Result<Self> {
+    /// Takes the signals from now on, for the rest of the process.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn install() -> std::io::Result<Self> {
         Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
     /// The next signal, by the exit code that a shell would show for it.
-    async fn next(&mut self, events: &Events) -> u8 {
+    pub async fn next(&mut self, events: &Events) -> u8 {
         let (kind, name) = tokio::select! {
             _ = self.interrupt.recv() => (SignalKind::interrupt(), "SIGINT"),
             _ = self.terminate.recv() => (SignalKind::terminate(), "SIGTERM"),

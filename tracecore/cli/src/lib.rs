@@ -14,6 +14,8 @@ use tracecore::runtime::Service;
 use tracecore::telemetry::BuildInfo;
 
 use args::{Args, Command, ConfigArgs};
+#[doc(hidden)]
+pub use collect::Signals;
 
 /// The exit code for a configuration that does not hold, apart from 1 for what fails when it runs.
 const INVALID: u8 = 2;

@@ -33,7 +33,7 @@ pub use node::{Key, Node, Scalar, Value};
 pub use origin::Origin;
 pub use source::{Loaded, Source, UriError, load};
 pub use substitute::{MAX_REFERENCE_DEPTH, MAX_REFERENCES};
-pub use telemetry::{Paths, Push, Telemetry, Traces};
+pub use telemetry::{EventMirrors, EventPipeline, Paths, Push, Readiness, StatusPage, Telemetry, Traces};
 pub use value::{
     ByteSize, ByteSizeError, Delay, DurationError, Endpoint, EndpointError, HttpUrl, HttpUrlError, MountPath,
     MountPathError, Period, Ratio, RatioError,

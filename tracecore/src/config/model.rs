@@ -1,7 +1,7 @@
 //! The typed configuration: components, pipelines, telemetry.
 //!
 //! Invariant: in a [`Config`] every reference of a pipeline names a component of the right role that is defined, every
-//! pipeline has a receiver and an exporter, and no id stands twice in a list. What a component's own settings mean is
+//! pipeline has an exporter and, unless `telemetry.events` feeds it, a receiver, and no id stands twice in a list. What a component's own settings mean is
 //! not known here.
 
 use std::collections::HashSet;
@@ -76,7 +76,7 @@ pub struct Pipeline {
     pub id: PipelineId,
     /// Where the id is written.
     pub origin: Origin,
-    /// The receivers; at least one.
+    /// The receivers; at least one, unless `telemetry.events` names the pipeline.
     pub receivers: Vec<Reference>,
     /// The processors, in the order in which a batch meets them.
     pub processors: Vec<Reference>,
@@ -111,9 +111,13 @@ impl Config {
         let receivers = errors.components(root.take("receivers"), "receivers");
         let processors = errors.components(root.take("processors"), "processors");
         let exporters = errors.components(root.take("exporters"), "exporters");
-        let service = errors.service(&root);
         let telemetry = root.get("telemetry").map_or_else(|| Ok(Telemetry::default()), Telemetry::from_node);
+        let of_events = telemetry.as_ref().ok().and_then(|telemetry| telemetry.events.pipeline.as_ref());
+        let service = errors.service(&root, of_events.map(|pipeline| &pipeline.id));
         let telemetry = errors.keep(telemetry).unwrap_or_default();
+        if let Some(node) = root.get("telemetry") {
+            errors.keep(telemetry.events.check(&service.pipelines, node));
+        }
 
         let mut warnings = Vec::new();
         for (section, defined, named) in [
@@ -205,7 +209,8 @@ impl Errors {
         text.parse().map_err(|error| self.add(path, origin, error)).ok()
     }
 
-    fn service(&mut self, root: &Node) -> Service {
+    /// The section; `of_events` is the pipeline that needs no receiver.
+    fn service(&mut self, root: &Node, of_events: Option<&PipelineId>) -> Service {
         let mut service = Service {
             pipelines: Vec::new(),
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
@@ -251,7 +256,9 @@ impl Errors {
         for (key, node) in pipelines {
             let path = format!("service.pipelines.{}", key.text);
             let id = self.parse(&key.text, &path, &key.origin);
-            let [receivers, processors, exporters] = self.pipeline(key, node, &path);
+            let needed: &[&str] =
+                if id.is_some() && id.as_ref() == of_events { &["exporters"] } else { &["receivers", "exporters"] };
+            let [receivers, processors, exporters] = self.pipeline(key, node, &path, needed);
             if let Some(id) = id {
                 service.pipelines.push(Pipeline { id, origin: key.origin.clone(), receivers, processors, exporters });
             }
@@ -259,8 +266,8 @@ impl Errors {
         service
     }
 
-    /// The three lists of a pipeline.
-    fn pipeline(&mut self, key: &Key, node: &Node, path: &str) -> [Vec<Reference>; 3] {
+    /// The three lists of a pipeline, of which those that are `needed` must not be empty.
+    fn pipeline(&mut self, key: &Key, node: &Node, path: &str, needed: &[&str]) -> [Vec<Reference>; 3] {
         for (key, _) in self.entries(node, path) {
             if !PIPELINE_KEYS.contains(&key.as_str()) {
                 self.add(format_args!("{path}.{}", key.text), &key.origin, unknown_key(key.as_str(), &PIPELINE_KEYS));
@@ -269,7 +276,7 @@ impl Errors {
         PIPELINE_KEYS.map(|role| {
             let list = node.get(role);
             let empty = list.is_none_or(|list| list.is_null() || list.value == Value::Sequence(Vec::new()));
-            if empty && role != "processors" && node.is_null_or_mapping() {
+            if empty && needed.contains(&role) && node.is_null_or_mapping() {
                 let origin = list.map_or(&key.origin, Node::origin);
                 self.add(format_args!("{path}.{role}"), origin, "at least one is needed");
             }

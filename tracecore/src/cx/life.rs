@@ -1,8 +1,8 @@
 //! What outlives an incarnation of a component, and what all components of a service share.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::activity::Activity;
+use super::resources::Resources;
 use crate::component::Role;
 use crate::config::ComponentId;
 use crate::emit::Emitter;
@@ -18,9 +20,13 @@ use crate::events::{Draft, Events, Group, ServiceEvent};
 use crate::net::Bound;
 use crate::runtime::Failure;
 use crate::status::{Changed, LastError, State, StatusCell};
-use crate::telemetry::StopReason;
-use crate::telemetry::{ExporterTelemetry, ProcessorTelemetry, ReceiverTelemetry, SelfTelemetry};
+use crate::telemetry::{
+    ComponentTelemetry, ExporterTelemetry, ProcessorTelemetry, ReceiverTelemetry, SelfTelemetry, StopReason,
+};
 use crate::time::{Clock, Instant};
+
+/// The longest message of a last error that is kept, in bytes: some backends answer with a page. The log has it whole.
+const MAX_ERROR_BYTES: usize = 1024;
 
 /// How often an exporter's rejections are logged.
 const REJECTION_LOG_INTERVAL: Duration = Duration::from_secs(60);
@@ -31,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) telemetry: SelfTelemetry,
     pub(crate) events: Events,
+    /// What components hold.
+    pub(crate) resources: Resources,
     /// The attributes that identify this process, on exported data as on its own metrics.
     pub(crate) resource: Arc<[(String, String)]>,
     /// The version of the program.
@@ -80,6 +88,8 @@ pub(crate) struct Life {
     pub(crate) id: ComponentId,
     pub(crate) shared: Shared,
     pub(crate) own: Own,
+    /// What is counted of every component, whatever its role.
+    pub(crate) telemetry: ComponentTelemetry,
     pub(crate) status: StatusCell,
     pub(crate) activity: Arc<Activity>,
     /// Asks the component to end.
@@ -104,56 +114,23 @@ pub(crate) enum Own {
     Exporter { telemetry: ExporterTelemetry },
 }
 
-/// What a component is doing. Two atomic adds and a store for each piece of work.
-#[derive(Debug)]
-pub(crate) struct Activity {
-    origin: Instant,
-    under_way: AtomicU64,
-    /// Microseconds from the origin to the end of the last work, plus one; 0 for none.
-    last: AtomicU64,
-}
-
-impl Default for Activity {
-    fn default() -> Self {
-        Activity { origin: Instant::now(), under_way: AtomicU64::new(0), last: AtomicU64::new(0) }
-    }
-}
-
-impl Activity {
-    /// Work begins; it ends with the guard.
-    pub(crate) fn begin(&self) -> Working<'_> {
-        self.under_way.fetch_add(1, Ordering::Relaxed);
-        Working(self)
-    }
-
-    /// Whether there is work under way, or was within `window`.
-    pub(crate) fn is_busy(&self, window: Duration) -> bool {
-        self.under_way.load(Ordering::Relaxed) > 0 || self.idle_for().is_some_and(|idle| idle < window)
-    }
-
-    /// How long ago its last work ended; `None` if it never worked.
-    pub(crate) fn idle_for(&self) -> Option<Duration> {
-        let last = self.last.load(Ordering::Relaxed).checked_sub(1)?;
-        Some(self.origin.elapsed().saturating_sub(Duration::from_micros(last)))
-    }
-}
-
-/// Work under way.
-pub(crate) struct Working<'a>(&'a Activity);
-
-impl Drop for Working<'_> {
-    fn drop(&mut self) {
-        let now = u64::try_from(self.0.origin.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.0.last.store(now.saturating_add(1), Ordering::Relaxed);
-        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+impl Own {
+    fn role(&self) -> Role {
+        match self {
+            Own::Receiver { .. } => Role::Receiver,
+            Own::Processor { .. } => Role::Processor,
+            Own::Exporter { .. } => Role::Exporter,
+        }
     }
 }
 
 impl Base {
     pub(crate) fn new(id: ComponentId, shared: Shared, own: Own, activity: Arc<Activity>) -> Self {
         let abort = CancellationToken::new();
+        let telemetry = shared.telemetry.component(id.as_str(), own.role());
         Base(Arc::new(Life {
             id,
+            telemetry,
             status: StatusCell::new(shared.clock.now()),
             activity,
             shared,
@@ -170,15 +147,12 @@ impl Base {
     }
 
     pub(crate) fn role(&self) -> Role {
-        match self.own {
-            Own::Receiver { .. } => Role::Receiver,
-            Own::Processor { .. } => Role::Processor,
-            Own::Exporter { .. } => Role::Exporter,
-        }
+        self.own.role()
     }
 
     /// Counts an error of the component under its kind.
     pub(crate) fn count_error(&self, kind: ErrorKind) {
+        self.activity.count_error();
         match &self.own {
             Own::Receiver { telemetry, .. } => telemetry.error(kind),
             Own::Processor { telemetry } => telemetry.error(kind),
@@ -191,14 +165,18 @@ impl Base {
         self.shared.events.emit(|| Draft::of(&self.id, event()));
     }
 
-    /// An incarnation has started.
-    pub(crate) fn started(&self) {
+    /// An incarnation has started, in this time.
+    pub(crate) fn started(&self, took: Duration) {
+        self.telemetry.started(took);
+        if let Own::Receiver { emitter, .. } = &self.own {
+            emitter.awaits_first(took);
+        }
         self.supervised(State::Ok);
     }
 
     /// An incarnation has ended, or the component for good.
     pub(crate) fn stopped(&self, reason: StopReason) {
-        let _ = reason;
+        self.telemetry.stopped(reason);
     }
 
     /// Another incarnation begins, after one that ended like this.
@@ -210,6 +188,9 @@ impl Base {
 
     /// Somebody looked how the component is.
     pub(crate) fn checked(&self, check: &'static str, passed: bool) {
+        if !passed {
+            self.telemetry.health_check_failed();
+        }
         self.tell(|| ServiceEvent::HealthCheck { check, passed });
     }
 
@@ -253,8 +234,10 @@ impl Base {
         self.changed(self.status.deliver(true, self.shared.clock.now()));
     }
 
-    fn remember(&self, kind: ErrorKind, message: &str) {
-        self.status.failed(LastError { kind, message: message.into(), at: self.shared.clock.now() });
+    /// Keeps an error as the last one.
+    pub(crate) fn remember(&self, kind: ErrorKind, message: &str) {
+        let message = shortened(message, MAX_ERROR_BYTES);
+        self.status.failed(LastError { kind, message: (&*message).into(), at: self.shared.clock.now() });
     }
 
     fn changed(&self, changed: Option<Changed>) {
@@ -325,5 +308,27 @@ impl std::ops::Deref for Base {
 
     fn deref(&self) -> &Life {
         &self.0
+    }
+}
+
+/// The text, or as much of it as fits, with an ellipsis.
+fn shortened(text: &str, max_bytes: usize) -> Cow<'_, str> {
+    const ELLIPSIS: &str = "…";
+    if text.len() <= max_bytes {
+        return text.into();
+    }
+    let end = text.floor_char_boundary(max_bytes.saturating_sub(ELLIPSIS.len()));
+    format!("{}{ELLIPSIS}", &text[..end]).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        assert_eq!(shortened("abcdef", 6), "abcdef");
+        assert_eq!(shortened("abcdefg", 6), "abc…");
+        assert_eq!(shortened("abägggg", 6), "ab…", "the ä would be cut in two");
     }
 }

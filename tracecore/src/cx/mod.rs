@@ -4,7 +4,9 @@
 //! work, sockets. It writes no `select!` and spawns nothing on its own, so shutdown, supervision and tests hold for
 //! every component alike. Deliberately absent: the other components, and the SDK behind the metrics.
 
+mod activity;
 mod life;
+mod resources;
 mod task;
 
 use std::fmt;
@@ -29,9 +31,13 @@ use crate::status::{ComponentStatus, State};
 use crate::telemetry::DropReason;
 use crate::time::{Instant, unix_nanos};
 
-pub(crate) use life::{Activity, Base, Drain, Fatal, Own, Shared};
-pub(crate) use task::LISTENER;
-use task::{Held, Task};
+pub(crate) use activity::{Activity, Totals};
+pub(crate) use life::{Base, Drain, Fatal, Own, Shared};
+pub(crate) use resources::LISTENER;
+pub use resources::Resources;
+use resources::{Held, THREAD};
+use task::Task;
+pub(crate) use task::measured;
 
 /// What a running component may do, and what it measures.
 pub struct Cx<C: Component> {
@@ -108,7 +114,7 @@ impl<C: Component> Cx<C> {
         let incarnation = base.incarnation();
         let tracked = self.base.tasks.track_future(async move {
             let task = Task::begin(&base, name);
-            match incarnation.run_until_cancelled(contain(future)).await {
+            match incarnation.run_until_cancelled(contain(measured(&base.telemetry, future))).await {
                 Some(Err(failure)) => {
                     task.failed(&failure);
                     base.task_panicked(failure);
@@ -148,12 +154,12 @@ impl<C: Component> Cx<C> {
         let (sender, receiver) = oneshot::channel();
         let base = self.base.clone();
         let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            let _held = Held::take(base, "thread");
+            let _held = Held::take(base, THREAD);
             // Nobody waits any more once the deadline has passed.
             let _ = sender.send(work());
         });
         if let Err(error) = spawned {
-            self.base.tell(|| ResourceEvent::Exhausted { resource: "thread" });
+            self.base.tell(|| ResourceEvent::Exhausted { resource: THREAD });
             return Err(Blocked::NoThread(error));
         }
         match tokio::time::timeout(deadline, receiver).await {
@@ -174,7 +180,7 @@ impl<C: Component> Cx<C> {
         let bound = Arc::new(Bound::bind(address).await?);
         let mut sockets = self.base.sockets.lock().unwrap_or_else(PoisonError::into_inner);
         sockets.insert(address.to_owned(), Arc::clone(&bound));
-        self.base.tell(|| ResourceEvent::Acquired { resource: LISTENER });
+        self.base.acquired(LISTENER);
         Ok(bound)
     }
 
@@ -249,6 +255,7 @@ impl<C: Receiver> Cx<C> {
     /// Counts and logs an error that the receiver survives.
     pub fn report(&self, error: &C::Error) {
         self.base.count_error(error.kind());
+        self.base.remember(error.kind(), &Report(error).to_string());
         tracing::warn!(component = %self.base.id, kind = %error.kind(), error = %Report(error), "the receiver had an error");
     }
 

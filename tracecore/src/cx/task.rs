@@ -1,13 +1,13 @@
-//! What a component does beside its own loop, and what it holds, as events.
+//! What a component does beside its own loop, as events.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
 
 use super::life::Base;
-use crate::events::{Draft, ResourceEvent, TaskEvent};
+use crate::events::{Draft, TaskEvent};
+use crate::telemetry::ComponentTelemetry;
 use crate::time::Instant;
-
-/// The listeners among the resources.
-pub(crate) const LISTENER: &str = "listener";
 
 /// A task of a component under way.
 pub(super) struct Task<'a> {
@@ -18,6 +18,7 @@ pub(super) struct Task<'a> {
 
 impl<'a> Task<'a> {
     pub(super) fn begin(base: &'a Base, name: &'a str) -> Self {
+        base.telemetry.task_started();
         base.tell(|| TaskEvent::Started { task: name.to_owned() });
         Task { base, name, began: Instant::now() }
     }
@@ -32,25 +33,23 @@ impl<'a> Task<'a> {
 
     fn ended(self, event: impl FnOnce(String) -> TaskEvent) {
         let Task { base, name, began } = self;
+        base.telemetry.task_ended();
         base.shared.events.emit(|| Draft::of(&base.id, event(name.to_owned())).lasting(began.elapsed()));
     }
 }
 
-/// Something that there is a limited number of, taken; it is given back when this is dropped.
-pub(super) struct Held {
-    base: Base,
-    resource: &'static str,
-}
-
-impl Held {
-    pub(super) fn take(base: Base, resource: &'static str) -> Self {
-        base.tell(|| ResourceEvent::Acquired { resource });
-        Held { base, resource }
+/// Measures the polls of one of a component's own futures, where the level of the self-telemetry asks for it: elsewhere
+/// a poll costs a branch more.
+pub(crate) async fn measured<F: Future>(telemetry: &ComponentTelemetry, future: F) -> F::Output {
+    if !telemetry.measures_polls() {
+        return future.await;
     }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.base.tell(|| ResourceEvent::Released { resource: self.resource });
-    }
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let began = Instant::now();
+        let polled = future.as_mut().poll(cx);
+        telemetry.polled(began.elapsed());
+        polled
+    })
+    .await
 }

@@ -29,6 +29,8 @@ struct Bus {
     first_id: u128,
     /// How many were given.
     ids: AtomicU64,
+    /// Nobody can listen.
+    switched_off: bool,
 }
 
 impl Default for Bus {
@@ -41,6 +43,7 @@ impl Default for Bus {
             origin: OnceLock::new(),
             first_id,
             ids: AtomicU64::new(0),
+            switched_off: false,
         }
     }
 }
@@ -68,11 +71,19 @@ struct Letters {
     unread: VecDeque<Arc<Occurrence>>,
     /// How many were thrown away since the subscriber last asked.
     missed: u64,
-    /// The bus is gone.
+    /// The bus is gone, or was never on.
     closed: bool,
 }
 
 impl Events {
+    /// A bus on which nobody can listen: every subscription is closed from the start. Nothing of tracecore depends on
+    /// who listens, and with this a test can say so.
+    pub fn switched_off() -> Self {
+        let mut bus = Bus::default();
+        bus.switched_off = true;
+        Events(Arc::new(bus))
+    }
+
     /// Tells every subscriber who wants it. `make` is called only if somebody listens to events of this group.
     pub fn emit<G: Group>(&self, make: impl FnOnce() -> Draft<G>) {
         if self.0.wanted.load(Ordering::Relaxed) & G::BIT != 0 {
@@ -115,10 +126,13 @@ impl Events {
     }
 
     fn add(&self, filter: Filter, capacity: Option<NonZeroUsize>) -> Subscription {
-        let mailbox = Arc::new(Mailbox { filter, capacity, letters: Mutex::default(), came: Notify::new() });
-        let mut subscribers = self.0.subscribers();
-        subscribers.push(Arc::clone(&mailbox));
-        self.0.count_wanted(&subscribers);
+        let letters = Mutex::new(Letters { closed: self.0.switched_off, ..Letters::default() });
+        let mailbox = Arc::new(Mailbox { filter, capacity, letters, came: Notify::new() });
+        if !self.0.switched_off {
+            let mut subscribers = self.0.subscribers();
+            subscribers.push(Arc::clone(&mailbox));
+            self.0.count_wanted(&subscribers);
+        }
         Subscription { mailbox, bus: Arc::downgrade(&self.0) }
     }
 
@@ -131,6 +145,17 @@ impl Events {
     pub(crate) fn next_id(&self) -> CorrelationId {
         let given = self.0.ids.fetch_add(1, Ordering::Relaxed);
         CorrelationId(self.0.first_id.wrapping_add(u128::from(given)).max(1))
+    }
+
+    /// An id for a batch of events, which no batch of another kind has.
+    pub(crate) fn next_id_of_events(&self) -> CorrelationId {
+        let given = self.0.ids.fetch_add(1, Ordering::Relaxed);
+        CorrelationId((self.0.half_of_events() << 64 | u128::from(given)).max(1))
+    }
+
+    /// Whether a batch of this id is one of events.
+    pub(crate) fn is_of_events(&self, CorrelationId(id): CorrelationId) -> bool {
+        id >> 64 == self.0.half_of_events()
     }
 
     /// Says where the events of this bus come from. Only the first word counts.
@@ -148,6 +173,11 @@ impl Events {
 }
 
 impl Bus {
+    /// The upper half of the ids of batches of events: the other ids begin with its complement.
+    fn half_of_events(&self) -> u128 {
+        !self.first_id >> 64
+    }
+
     fn subscribers(&self) -> MutexGuard<'_, Vec<Arc<Mailbox>>> {
         self.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -193,7 +223,7 @@ pub enum Gap {
     /// The subscriber was too slow, and this many events are lost to it. More may follow.
     #[error("{0} events were missed")]
     Missed(u64),
-    /// The bus is gone, and everything was read.
+    /// The bus is gone or switched off, and everything was read.
     #[error("no more events will come")]
     Closed,
 }

@@ -20,27 +20,29 @@ enum Names {
 
 /// A pattern that no event matches, and never will.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no event `{pattern}`: {}", known(.pattern))]
+#[error("there is no event `{pattern}`: {}", self.known())]
 pub struct UnknownEvent {
     /// As it was written.
     pub pattern: String,
 }
 
-/// The events that somebody who wrote this may have meant.
-fn known(pattern: &str) -> String {
-    let word = pattern.split_once('.').map_or(pattern, |(word, _)| word);
-    let of_group: Vec<&str> = Event::NAMES
-        .iter()
-        .copied()
-        .filter(|name| name.split_once('.').is_some_and(|(group, _)| group == word))
-        .collect();
-    if !of_group.is_empty() {
-        return format!("of this group there are {}", of_group.join(", "));
+impl UnknownEvent {
+    /// The events that whoever wrote this may have meant. It does not repeat what was written.
+    pub(crate) fn known(&self) -> String {
+        let word = self.pattern.split_once('.').map_or(self.pattern.as_str(), |(word, _)| word);
+        let of_group: Vec<&str> = Event::NAMES
+            .iter()
+            .copied()
+            .filter(|name| name.split_once('.').is_some_and(|(group, _)| group == word))
+            .collect();
+        if !of_group.is_empty() {
+            return format!("of this group there are {}", of_group.join(", "));
+        }
+        let mut groups: Vec<&str> =
+            Event::NAMES.iter().filter_map(|name| name.split_once('.')).map(|(group, _)| group).collect();
+        groups.dedup();
+        format!("write `*`, a name, or one of the groups {}.*", groups.join(".*, "))
     }
-    let mut groups: Vec<&str> =
-        Event::NAMES.iter().filter_map(|name| name.split_once('.')).map(|(group, _)| group).collect();
-    groups.dedup();
-    format!("write `*`, a name, or one of the groups {}.*", groups.join(".*, "))
 }
 
 impl Pattern {

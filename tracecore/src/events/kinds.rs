@@ -2,11 +2,20 @@
 
 use std::fmt;
 
+use tracing::field::display;
+
+use super::declare::events;
+#[cfg(test)]
+use super::declare::{DeclaredEvent, DeclaredField, DeclaredGroup};
+use super::meta::Meta;
 use crate::component::Role;
 use crate::error::ErrorKind;
 use crate::status::State;
 use crate::telemetry::BreakerState;
 use crate::telemetry::StopReason;
+
+/// The target of the lines with which the log tells events.
+const LOG_TARGET: &str = "tracecore::event";
 
 /// The value of a field, as filters, logs and exports see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,80 +85,6 @@ words!(Role, ErrorKind, State, StopReason, BreakerState);
 pub trait Group: Into<Event> {
     /// Its own bit among those of all groups.
     const BIT: u32;
-}
-
-macro_rules! events {
-    ($(
-        $(#[$group_doc:meta])*
-        $branch:ident($group:ident) = $word:literal {
-            $(
-                $(#[$doc:meta])*
-                $variant:ident = $name:literal { $($(#[$field_doc:meta])* $field:ident: $of:ty,)* }
-            )+
-        }
-    )+) => {
-        /// One thing that happened.
-        #[derive(Clone, Debug, PartialEq)]
-        #[non_exhaustive]
-        pub enum Event {
-            $($(#[$group_doc])* $branch($group),)+
-        }
-
-        $(
-            $(#[$group_doc])*
-            #[derive(Clone, Debug, PartialEq)]
-            #[non_exhaustive]
-            pub enum $group {
-                $($(#[$doc])* $variant { $($(#[$field_doc])* $field: $of,)* },)+
-            }
-
-            impl Group for $group {
-                const BIT: u32 = 1 << Branch::$branch as u32;
-            }
-
-            impl From<$group> for Event {
-                fn from(event: $group) -> Event {
-                    Event::$branch(event)
-                }
-            }
-        )+
-
-        /// The groups, counted.
-        enum Branch {
-            $($branch,)+
-        }
-
-        impl Event {
-            /// The name of every event, group by group.
-            pub const NAMES: &'static [&'static str] = &[$($(concat!($word, ".", $name),)+)+];
-
-            /// Its name: the word of the group, a dot, what happened.
-            pub const fn name(&self) -> &'static str {
-                match self {
-                    $($(Event::$branch($group::$variant { .. }) => concat!($word, ".", $name),)+)+
-                }
-            }
-
-            /// Shows each of its fields.
-            pub fn visit(&self, see: &mut dyn FnMut(&'static str, Value<'_>)) {
-                match self {
-                    $($(Event::$branch($group::$variant { $($field),* }) => {
-                        $(see(stringify!($field), Field::value($field));)*
-                    })+)+
-                }
-                // Events without fields do not use it.
-                let _ = see;
-            }
-        }
-
-        /// The bit of the group that this name is of; 0 if of none.
-        pub(super) fn bit_of(name: &str) -> u32 {
-            match name.split_once('.').map_or(name, |(word, _)| word) {
-                $($word => $group::BIT,)+
-                _ => 0,
-            }
-        }
-    };
 }
 
 events! {

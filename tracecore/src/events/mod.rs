@@ -11,9 +11,14 @@
 //! Deliberately absent: events of a component's own. What a component has to say is an error, a metric or its status.
 
 mod bus;
+mod declare;
 mod filter;
 mod kinds;
 mod meta;
+mod otlp;
+#[cfg(test)]
+mod page;
+mod severity;
 
 pub use bus::{Events, Gap, Subscription};
 pub use filter::{Filter, Pattern, UnknownEvent};
@@ -23,3 +28,5 @@ pub use kinds::{
 };
 pub(crate) use meta::micros;
 pub use meta::{CorrelationId, Draft, Meta, Occurrence};
+pub(crate) use otlp::encode;
+pub use severity::Severity;

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::sync::{Mutex, MutexGuard};
 use crate::emit::Passage;
-use crate::queue::load::Load;
+use crate::queue::load::{Fill, Load};
 use crate::queue::state::{Admitted, Next, State, Ticket};
 use crate::queue::{Full, Outcome, SendingQueue};
 use crate::seam;
@@ -124,6 +124,12 @@ impl Queue {
         self.state().used_and_limit().0
     }
 
+    /// How full it is, by the bound that is nearest.
+    pub(crate) fn fill(&self) -> Fill {
+        let (used, limit) = self.state().used_and_limit();
+        used.fill(limit)
+    }
+
     /// One batch needs one consumer. The last batch of a closed queue needs all of them: the others then end.
     fn tell_consumers(&self, closed: bool) {
         if closed {
@@ -140,14 +146,9 @@ impl Queue {
 }
 
 impl QueueDepth for Queue {
-    /// By the bound that is nearest.
     fn used_and_capacity(&self) -> (u64, u64) {
-        let (used, limit) = self.state().used_and_limit();
-        let pairs = [(used.requests, limit.requests), (used.items, limit.items), (used.bytes, limit.bytes)];
-        // Of two fractions the greater one has the greater cross product.
-        let nearer =
-            |(a, b): (u64, u64), (c, d): (u64, u64)| u128::from(a) * u128::from(d) >= u128::from(c) * u128::from(b);
-        pairs.into_iter().reduce(|one, other| if nearer(one, other) { one } else { other }).unwrap_or_default()
+        let Fill { used, capacity, .. } = self.fill();
+        (used, capacity)
     }
 }
 

@@ -1,4 +1,7 @@
 //! The far end of a queue: consumers that call the exporter, try again, and replace it when it panics.
+//!
+//! No batch is given up without an attempt but by a shutdown, or with its exporter: the time for which the circuit breaker
+//! holds a batch back is not counted as time in which it was tried.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +11,8 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::{DeliverySettings, Outcome, Queue, Taken};
+use super::guard::Guard;
+use super::{Breaker, DeliverySettings, Outcome, Queue, Taken};
 use crate::component::{Component, Exporter};
 use crate::cx::{Base, Cx, Own};
 use crate::emit::Passage;
@@ -35,6 +39,9 @@ pub(crate) trait ErasedOutlet: Send + Sync {
 
     /// Tidies up.
     fn stop(self: Arc<Self>) -> BoxFuture<'static, ()>;
+
+    /// What decides whether the exporter is called, for a status page.
+    fn breaker(&self) -> Arc<Breaker>;
 }
 
 /// An exporter behind its queue.
@@ -43,6 +50,7 @@ pub(crate) struct Outlet<C: Exporter> {
     base: Base,
     queue: Arc<Queue>,
     settings: DeliverySettings,
+    guard: Guard,
     instance: ArcSwapOption<Instance<C>>,
     /// Held while an instance that panicked is replaced, so that one panic makes one replacement.
     replacing: Mutex<Restarts>,
@@ -81,11 +89,13 @@ impl<C: Exporter> Drop for UnderWay<'_, C> {
 impl<C: Exporter> Outlet<C> {
     pub(crate) fn new(config: C::Config, base: Base, queue: Arc<Queue>, settings: DeliverySettings) -> Self {
         let replacing = Mutex::new(Restarts::new(base.shared.restart_budget));
+        let guard = Guard::new(&settings.circuit_breaker, base.clone());
         Outlet {
             config,
             base,
             queue,
             settings,
+            guard,
             instance: ArcSwapOption::empty(),
             replacing,
             worked: AtomicBool::new(false),
@@ -137,14 +147,22 @@ impl<C: Exporter> Outlet<C> {
         let began = Instant::now();
         let mut backoff = self.settings.retry_on_failure.backoff();
         let mut panics = 0;
+        let mut held_back = Duration::ZERO;
         for attempt in 1.. {
             seam::point().await;
+            let pass = self.guard.pass(passage).await;
+            held_back += pass.waited();
+            // After the breaker, which can take long: the exporter may have been replaced meanwhile.
             let Some(instance) = self.instance().await else { break };
             let failure = match self.attempt(&instance, batch, passage, attempt).await {
-                Ok(()) => return Outcome::Delivered,
+                Ok(()) => {
+                    pass.answered();
+                    return Outcome::Delivered;
+                }
                 Err(failure) => failure,
             };
             if failure.kind == ErrorKind::Panic {
+                pass.ignored();
                 self.replace(&instance, &failure).await;
                 panics += 1;
                 if panics == PANICS_PER_BATCH {
@@ -153,15 +171,17 @@ impl<C: Exporter> Outlet<C> {
                 continue;
             }
             if failure.retry == Retry::Permanent {
+                pass.answered();
                 return self.give_up(batch, passage, &failure, DropReason::Permanent);
             }
+            pass.failed();
             self.base.undelivered(&failure);
-            if self.settings.retry_on_failure.gives_up_after(began.elapsed()) {
+            if self.settings.retry_on_failure.gives_up_after(began.elapsed().saturating_sub(held_back)) {
                 self.tell(passage, || self.draft(RetryEvent::Exhausted { attempts: attempt }).lasting(began.elapsed()));
                 return self.give_up(batch, passage, &failure, DropReason::RetryExhausted);
             }
             let own = backoff.wait();
-            let asked = failure.retry_after.unwrap_or_default();
+            let asked = self.settings.retry_on_failure.granted(failure.retry_after.unwrap_or_default());
             let wait = own.max(asked);
             tracing::warn!(component = %self.base.id, kind = %failure.kind, error = %failure, ?wait, "cannot deliver a batch, trying again");
             let strategy = if asked > own { "server" } else { "exponential" };
@@ -186,6 +206,9 @@ impl<C: Exporter> Outlet<C> {
     ) -> Result<(), Failure> {
         let items = batch.items();
         self.tell(passage, || self.draft(ExportEvent::Started { items, attempt }));
+        if attempt > 1 {
+            self.telemetry().retried();
+        }
         let began = Instant::now();
         let limit = self.settings.timeout.get();
         let result = match timeout(limit, contain(instance.exporter.export(batch, &instance.cx))).await {
@@ -194,15 +217,17 @@ impl<C: Exporter> Outlet<C> {
             Err(_) => Err(Failure::new(ErrorKind::Io, format!("not delivered within {limit:?} (timeout)"))),
         };
         let took = began.elapsed();
+        self.telemetry().observe_export(took);
         match &result {
             Ok(()) => {
                 self.telemetry().call_succeeded();
+                self.base.activity.put_out(items);
                 self.base.delivered();
                 self.worked.store(true, Ordering::Relaxed);
                 self.tell(passage, || self.draft(ExportEvent::Succeeded { items, attempt }).lasting(took));
             }
             Err(failure) => {
-                self.telemetry().call_failed(failure.kind);
+                self.base.count_error(failure.kind);
                 let (kind, retryable) = (failure.kind, failure.retry != Retry::Permanent);
                 self.tell(passage, || self.draft(ExportEvent::Failed { kind, retryable, attempt }).lasting(took));
             }
@@ -212,6 +237,7 @@ impl<C: Exporter> Outlet<C> {
 
     fn give_up(&self, batch: &Batch, passage: Passage, failure: &Failure, reason: DropReason) -> Outcome {
         self.lose(batch, passage, reason);
+        self.base.remember(failure.kind, &failure.message);
         let items = batch.items();
         tracing::error!(component = %self.base.id, items, kind = %failure.kind, error = %failure, reason = reason.as_str(), "a batch is lost");
         Outcome::Lost { retryable: reason == DropReason::RetryExhausted }
@@ -256,10 +282,11 @@ impl<C: Exporter> Outlet<C> {
             self.wait(wait).await;
             self.base.end_incarnation();
             self.base.restarted(failure.kind);
+            let began = Instant::now();
             match self.make().await {
-                Ok(()) => return self.base.started(),
+                Ok(()) => return self.base.started(began.elapsed()),
                 Err(not_started) => {
-                    self.telemetry().call_failed(not_started.kind);
+                    self.base.count_error(not_started.kind);
                     failure = not_started;
                 }
             }
@@ -278,7 +305,7 @@ impl<C: Exporter> ErasedOutlet for Outlet<C> {
     fn consume(self: Arc<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             while let Some(taken) = self.queue.next().await {
-                let _working = self.base.activity.begin();
+                let _working = self.base.activity.begin(taken.batch.items());
                 let mut under_way = UnderWay { outlet: &*self, taken, settled: false };
                 let outcome = self.deliver(&under_way.taken.batch, under_way.taken.passage).await;
                 under_way.settle(outcome);
@@ -294,5 +321,9 @@ impl<C: Exporter> ErasedOutlet for Outlet<C> {
                 tracing::warn!(component = %self.base.id, error = %panic, "the exporter could not stop cleanly");
             }
         })
+    }
+
+    fn breaker(&self) -> Arc<Breaker> {
+        Arc::clone(self.guard.breaker())
     }
 }

@@ -3,6 +3,23 @@
 use super::settings::{SendingQueue, Sizer};
 use crate::signal::Batch;
 
+/// How full a queue is, by the bound that is nearest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fill {
+    /// What the two are counted in.
+    pub(crate) unit: Sizer,
+    pub(crate) used: u64,
+    pub(crate) capacity: u64,
+}
+
+impl Fill {
+    /// Of two fractions the greater one has the greater cross product. Of two that are equal, the first.
+    fn nearer(self, other: Fill) -> Fill {
+        let product = |one: Fill, other: Fill| u128::from(one.used) * u128::from(other.capacity);
+        if product(self, other) >= product(other, self) { self } else { other }
+    }
+}
+
 /// An amount in all three units at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Load {
@@ -27,6 +44,16 @@ impl Load {
             Sizer::Bytes => limit.bytes = limit.bytes.min(size),
         }
         limit
+    }
+
+    /// How full a queue with this limit is that has taken so much.
+    pub(super) fn fill(self, limit: Load) -> Fill {
+        let requests = Fill { unit: Sizer::Requests, used: self.requests, capacity: limit.requests };
+        let items = Fill { unit: Sizer::Items, used: self.items, capacity: limit.items };
+        let bytes = Fill { unit: Sizer::Bytes, used: self.bytes, capacity: limit.bytes };
+        // Without a bound there is none to be near to. The one that was set comes first; bytes always have one.
+        let bounded = [requests, items].into_iter().filter(|fill| fill.capacity < u64::MAX);
+        bounded.chain([bytes]).reduce(Fill::nearer).unwrap_or(bytes)
     }
 
     /// Both together.

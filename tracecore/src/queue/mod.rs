@@ -7,9 +7,9 @@
 //! batching.
 
 mod bounded;
-#[cfg_attr(not(test), expect(dead_code, reason = "the consumers do not ask it yet"))]
 mod breaker;
 mod deliver;
+mod guard;
 mod load;
 mod settings;
 mod state;
@@ -18,8 +18,9 @@ mod sync;
 mod tests;
 
 pub(crate) use bounded::{Place, Queue, Taken};
+pub(crate) use breaker::{Breaker, Snapshot};
 pub(crate) use deliver::{ErasedOutlet, Outlet};
-pub(crate) use load::Load;
+pub(crate) use load::{Fill, Load};
 pub use settings::{CircuitBreaker, Delivery as DeliverySettings, Overflow, RetryOnFailure, SendingQueue, Sizer};
 
 /// How a delivery ended.

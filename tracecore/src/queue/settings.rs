@@ -18,18 +18,23 @@ const NUM_CONSUMERS: NonZeroUsize = NonZeroUsize::new(10).expect("10 is not zero
 const MAX_BYTES: ByteSize = ByteSize::mib(64);
 /// The time limit of one attempt, as in the Collector.
 const TIMEOUT: Period = Period::secs(5);
-/// How many calls in a row fail before a backend is taken for dead. It may be low: with a retrying queue an open breaker
-/// loses nothing, it stops calls that would fail. Ten consumers can reach it in one moment, which costs `OPEN_DURATION`.
+/// How many calls in a row fail before a backend is taken for dead. Consumers that fail together are one failure, so five
+/// take a while to come together; to open late costs no more than the calls that retries make anyway.
 const FAILURE_THRESHOLD: NonZeroU32 = NonZeroU32::new(5).expect("5 is not zero");
-/// How long a dead backend is left alone: as long as the longest wait between two retries of one batch, so that a
-/// backend which comes back hears of all batches together no later than it would have heard of one.
-const OPEN_DURATION: Period = MAX_INTERVAL;
+/// How long a dead backend is left alone: as long as the first wait of a retry, so that a backend which comes back is found
+/// no later than a first retry would have found it. One trial in this time is fewer calls than the retries of ten consumers.
+const OPEN_DURATION: Period = INITIAL_INTERVAL;
 /// One call is enough to find out, and a backend that has just come back is not met by every consumer at once.
 const HALF_OPEN_CALLS: NonZeroU32 = NonZeroU32::MIN;
 /// One answer shows that the backend is there; it being slow or flaky opens the breaker again soon enough.
 const SUCCESS_THRESHOLD: NonZeroU32 = NonZeroU32::MIN;
+/// The wait after the first failure, as in the Collector.
+const INITIAL_INTERVAL: Period = Period::secs(5);
 /// The longest wait between two attempts, as in the Collector.
 const MAX_INTERVAL: Period = Period::secs(30);
+/// The longest wait that a backend can ask for where batches are tried for ever: what is longer is a mistake or worse, and
+/// each such wait holds a consumer.
+const LONGEST_ASKED: Duration = Duration::from_secs(3600);
 
 /// The keys of an exporter that the runtime reads itself.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -149,7 +154,7 @@ pub struct RetryOnFailure {
     pub initial_interval: Period,
     /// The longest wait.
     pub max_interval: Period,
-    /// How long a batch is tried before it is dropped; 0 tries for ever.
+    /// How long a batch is tried before it is dropped; 0 tries for ever. A wait at an open breaker does not count.
     pub max_elapsed_time: Delay,
     /// What each wait is multiplied with for the next.
     #[schemars(range(min = 1.0))]
@@ -163,7 +168,7 @@ impl Default for RetryOnFailure {
     fn default() -> Self {
         RetryOnFailure {
             enabled: true,
-            initial_interval: Period::secs(5),
+            initial_interval: INITIAL_INTERVAL,
             max_interval: MAX_INTERVAL,
             max_elapsed_time: Delay::secs(300),
             multiplier: 1.5,
@@ -202,6 +207,12 @@ impl RetryOnFailure {
     pub(crate) fn gives_up_after(&self, elapsed: Duration) -> bool {
         !self.enabled || (!self.max_elapsed_time.get().is_zero() && elapsed >= self.max_elapsed_time.get())
     }
+
+    /// How much of the wait that a backend asked for it is given: all of it, unless no batch is meant to live so long.
+    pub(crate) fn granted(&self, asked: Duration) -> Duration {
+        let longest = self.max_elapsed_time.get();
+        asked.min(if longest.is_zero() { LONGEST_ASKED } else { longest })
+    }
 }
 
 /// When a backend is taken for dead and left alone, and how it is tried again.
@@ -210,7 +221,7 @@ impl RetryOnFailure {
 pub struct CircuitBreaker {
     /// `false`: the exporter is called however often it fails.
     pub enabled: bool,
-    /// How many calls in a row must fail to open the breaker. A batch that is refused for good is an answer, no failure.
+    /// How many failures in a row open the breaker. Calls that fail together count once, a refusal for good does not.
     pub failure_threshold: NonZeroU32,
     /// How long an open breaker keeps calls back before it tries the backend again.
     pub open_duration: Period,

@@ -7,6 +7,8 @@
 mod backoff;
 mod board;
 mod failure;
+mod inspect;
+mod mirror;
 mod service;
 mod spec;
 mod stop;
@@ -21,6 +23,7 @@ use tokio::sync::mpsc;
 use crate::emit::Refusal;
 use crate::signal::Batch;
 
+pub use crate::cx::Resources;
 pub(crate) use backoff::{Backoff, Restarts};
 pub(crate) use board::{Board, Place};
 pub(crate) use failure::{Failure, contain};

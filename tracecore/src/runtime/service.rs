@@ -8,23 +8,24 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::inspect::serve_surface;
+use super::mirror::Mirrors;
 use super::spec::Stage;
 use super::stop;
 use super::supervise::{Announce, FirstStart, start_until, supervise};
 use super::{Board, OnStartError, Place, Readiness};
 use crate::component::Role;
 use crate::config::{ComponentId, Config, ConfigErrors, PipelineId};
-use crate::cx::{Activity, Base, Drain, Fatal, Own, Shared};
+use crate::cx::{Activity, Base, Drain, Fatal, Own, Resources, Shared, measured};
 use crate::emit::{Branch, Emitter, Exit, Route};
 use crate::error::ErrorKind;
 use crate::events::{ConfigEvent, Draft, Events, ServiceEvent};
-use crate::exposition::{self, from_prometheus};
 use crate::graph::{Graph, Plan, PlannedExporter, PlannedPipeline};
 use crate::net::BindError;
 use crate::queue::{ErasedOutlet, Queue};
 use crate::registry::Registry;
 use crate::status::{State, Status};
-use crate::surface::{Health, Paths, Serving, Surface};
+use crate::surface::Serving;
 use crate::telemetry::{BuildInfo, Resource, SelfTelemetry, TelemetryError};
 use crate::time::{Clock, Instant};
 
@@ -42,6 +43,7 @@ pub struct Builder {
     clock: Clock,
     resource: Option<Resource>,
     telemetry: Option<SelfTelemetry>,
+    events_enabled: bool,
 }
 
 /// Why a service could not be built.
@@ -98,6 +100,7 @@ impl Default for Builder {
             clock: Clock::system(),
             resource: None,
             telemetry: None,
+            events_enabled: true,
         }
     }
 }
@@ -127,6 +130,12 @@ impl Builder {
         self
     }
 
+    /// Whether anybody can listen to its events; yes, unless told otherwise. What the service does is the same.
+    pub fn events_enabled(mut self, enabled: bool) -> Self {
+        self.events_enabled = enabled;
+        self
+    }
+
     /// Wires the configuration, reads all settings and constructs every component once. This is all that `validate`
     /// does.
     ///
@@ -148,13 +157,14 @@ impl Builder {
                 .push(config.telemetry.push.clone())
                 .build()?,
         };
-        let events = Events::default();
+        let events = if self.events_enabled { Events::default() } else { Events::switched_off() };
         events.set_origin(self.clock.clone(), &node);
         let shared = Shared {
             clock: self.clock,
             telemetry,
             events,
             fatal: Arc::default(),
+            resources: Resources::default(),
             restart_budget: NonZeroU32::new(config.service.restart_budget),
             resource: attributes,
             version,
@@ -257,9 +267,23 @@ pub struct Running {
     pub(super) backgrounds: JoinSet<()>,
     /// The supervisors of receivers.
     pub(super) supervisors: JoinSet<()>,
+    /// What takes samples for the surface.
+    pub(super) sampler: JoinSet<()>,
+    /// What tells events to others.
+    pub(super) mirrors: Mirrors,
+    /// Of the pipeline that sends the events of the stop.
+    pub(super) last: Last,
     unready: Option<mpsc::Receiver<std::convert::Infallible>>,
     /// When the start began.
     began: Instant,
+}
+
+/// Beside the exporters that are [`Outgoing::last`], what stops after all else.
+#[derive(Default)]
+pub(super) struct Last {
+    pub(super) stages: Vec<Arc<dyn Stage>>,
+    pub(super) consumers: JoinSet<()>,
+    pub(super) backgrounds: JoinSet<()>,
 }
 
 /// A running exporter.
@@ -268,6 +292,8 @@ pub(super) struct Outgoing {
     pub(super) exit: Exit,
     /// It could not start, and the service stays without it.
     ignored: bool,
+    /// It sends the events of the stop, so it stops after all others.
+    pub(super) last: bool,
     pub(super) outlet: Arc<dyn ErasedOutlet>,
 }
 
@@ -294,6 +320,8 @@ impl Running {
     fn new(config: Config, shared: Shared) -> Self {
         Running {
             drain_timeout: config.service.drain_timeout.get(),
+            mirrors: Mirrors::new(config.telemetry.events.clone()),
+            last: Last::default(),
             telemetry_settings: config.telemetry,
             board: Arc::default(),
             shared,
@@ -304,6 +332,7 @@ impl Running {
             consumers: JoinSet::new(),
             backgrounds: JoinSet::new(),
             supervisors: JoinSet::new(),
+            sampler: JoinSet::new(),
             unready: None,
             began: Instant::now(),
         }
@@ -311,11 +340,19 @@ impl Running {
 
     async fn boot(&mut self, plan: Plan) -> Result<(), StartError> {
         self.shared.telemetry.start();
+        self.mirrors.listen(&self.shared);
         let (readiness, unready) = mpsc::channel(1);
         self.unready = Some(unready);
-        self.surface = serve_surface(&self.telemetry_settings, &self.shared.telemetry).await?;
-        self.start_exporters(plan.exporters, &readiness).await?;
+        let Running { telemetry_settings, shared, board, sampler, .. } = self;
+        shared.telemetry.register_components(board);
+        self.surface = serve_surface(telemetry_settings, shared, board, sampler).await?;
+        let sends_events = plan.pipelines.iter().find(|pipeline| Some(&pipeline.id) == self.mirrors.pipeline());
+        let last = sends_events.map(|pipeline| pipeline.exporters.clone()).unwrap_or_default();
+        self.start_exporters(plan.exporters, &last, &readiness).await?;
         let (branches, feeds) = self.start_processors(plan.pipelines, &readiness).await?;
+        if let Some(branch) = branches.iter().find(|branch| Some(&branch.id) == self.mirrors.pipeline()) {
+            self.mirrors.connect(branch, &self.shared);
+        }
         let mut pending = Vec::new();
         for (index, planned) in plan.receivers.into_iter().enumerate() {
             let fed = feeds.iter().zip(&branches).filter(|(feed, _)| feed.contains(&index));
@@ -328,9 +365,12 @@ impl Running {
         for pending in pending {
             pending.wait().await?;
         }
-        let components = (self.exporters.len() + self.stages.len() + self.receivers.len()) as u64;
+        let components =
+            (self.exporters.len() + self.stages.len() + self.last.stages.len() + self.receivers.len()) as u64;
         let applied = ConfigEvent::Applied { components, pipelines: branches.len() as u64 };
-        self.shared.events.emit(|| Draft::new(applied).lasting(self.began.elapsed()));
+        let took = self.began.elapsed();
+        self.shared.telemetry.service().config_applied(took);
+        self.shared.events.emit(|| Draft::new(applied).lasting(took));
         Ok(())
     }
 
@@ -343,9 +383,16 @@ impl Running {
         receivers.chain(processors).chain(exporters).collect()
     }
 
-    async fn start_exporters(&mut self, plan: Vec<PlannedExporter>, readiness: &Readiness) -> Result<(), StartError> {
+    /// Starts the exporters, of which those at the positions `last` stop after all others.
+    async fn start_exporters(
+        &mut self,
+        plan: Vec<PlannedExporter>,
+        last: &[usize],
+        readiness: &Readiness,
+    ) -> Result<(), StartError> {
         let mut pending = Vec::new();
-        for PlannedExporter { planned, delivery } in plan {
+        for (index, PlannedExporter { planned, delivery }) in plan.into_iter().enumerate() {
+            let last = last.contains(&index);
             let id = planned.unit.id.clone();
             let telemetry = self.shared.telemetry.exporter(id.as_str(), planned.unit.entry.kinds);
             let own = Own::Exporter { telemetry: telemetry.clone() };
@@ -360,24 +407,29 @@ impl Running {
                 waits_for_result: delivery.sending_queue.waits_for_result(),
             };
             let consumers = delivery.sending_queue.num_consumers.get();
-            self.board.add(Place { base: base.clone(), queue: Some(Arc::clone(&queue)), pipeline: None });
-            let outlet = planned.spec.outlet(base.clone(), queue, delivery);
+            let outlet = planned.spec.outlet(base.clone(), Arc::clone(&queue), delivery);
+            let breaker = Some(outlet.breaker());
+            self.board.add(Place { base: base.clone(), queue: Some(queue), breaker, pipeline: None });
             self.exporters.push(Outgoing {
                 base: base.clone(),
                 exit: exit.clone(),
                 ignored: false,
+                last,
                 outlet: Arc::clone(&outlet),
             });
             let (announce, first) = Announce::new(readiness.clone());
             pending.push(Pending { base: base.clone(), first });
-            self.consumers.spawn(async move {
+            let tasks = if last { &mut self.last.consumers } else { &mut self.consumers };
+            tasks.spawn(async move {
                 let start = || Arc::clone(&outlet).start();
                 let starting = start_until(&base, planned.on_start_error, announce, start);
                 if base.shared.drain.begun.run_until_cancelled(starting).await == Some(true) {
                     let mut consuming = JoinSet::new();
                     for _ in 0..consumers {
-                        let (abort, consume) = (base.abort.clone(), Arc::clone(&outlet).consume());
-                        consuming.spawn(async move { abort.run_until_cancelled_owned(consume).await.is_some() });
+                        let (base, consume) = (base.clone(), Arc::clone(&outlet).consume());
+                        consuming.spawn(async move {
+                            base.abort.run_until_cancelled(measured(&base.telemetry, consume)).await.is_some()
+                        });
                     }
                     consuming.join_all().await;
                 }
@@ -400,18 +452,28 @@ impl Running {
         let mut feeds = Vec::new();
         for pipeline in plan {
             let mut processors = Vec::new();
+            let (stages, backgrounds) = if Some(&pipeline.id) == self.mirrors.pipeline() {
+                (&mut self.last.stages, &mut self.last.backgrounds)
+            } else {
+                (&mut self.stages, &mut self.backgrounds)
+            };
             for planned in pipeline.processors {
                 let id = planned.unit.id.clone();
                 let telemetry = self.shared.telemetry.processor(id.as_str(), planned.unit.entry.kinds);
                 let own = Own::Processor { telemetry: telemetry.clone() };
                 let base = Base::new(id, self.shared.clone(), own, Arc::default());
-                self.board.add(Place { base: base.clone(), queue: None, pipeline: Some(pipeline.id.clone()) });
+                self.board.add(Place {
+                    base: base.clone(),
+                    queue: None,
+                    breaker: None,
+                    pipeline: Some(pipeline.id.clone()),
+                });
                 let stage = planned.spec.stage(base.clone(), telemetry);
                 processors.push(Arc::clone(&stage));
-                self.stages.push(Arc::clone(&stage));
+                stages.push(Arc::clone(&stage));
                 let (announce, first) = Announce::new(readiness.clone());
                 pending.push(Pending { base: base.clone(), first });
-                self.backgrounds.spawn(run_stage(base, planned.on_start_error, announce, stage));
+                backgrounds.spawn(run_stage(base, planned.on_start_error, announce, stage));
             }
             let exits = pipeline.exporters.iter().map(|index| &self.exporters[*index]);
             let exits = exits.filter(|exporter| !exporter.ignored).map(|exporter| exporter.exit.clone()).collect();
@@ -445,7 +507,7 @@ impl Running {
         emitter.connect(route);
         let base = Base::new(id, self.shared.clone(), Own::Receiver { telemetry, emitter }, activity);
         self.receivers.push(base.clone());
-        self.board.add(Place { base: base.clone(), queue: None, pipeline: None });
+        self.board.add(Place { base: base.clone(), queue: None, breaker: None, pipeline: None });
         let (announce, first) = Announce::new(readiness);
         let pending = Pending { base: base.clone(), first };
         let live = move |base: Base, started: Box<dyn FnOnce() + Send>| planned.spec.live(base, started);
@@ -463,6 +525,7 @@ impl Running {
                 surface.health().ready();
             }
             let took = self.began.elapsed();
+            self.shared.telemetry.service().ready(took);
             self.shared.events.emit(|| Draft::new(ServiceEvent::Ready {}).lasting(took));
             tracing::info!(?took, "tracecore running");
         }
@@ -489,6 +552,11 @@ impl Running {
         self.board.watch(role, id)
     }
 
+    /// What its components hold of the things that there is a limited number of. It can be asked after the stop too.
+    pub fn resources(&self) -> &Resources {
+        &self.shared.resources
+    }
+
     /// The self-telemetry.
     pub fn telemetry(&self) -> &SelfTelemetry {
         &self.shared.telemetry
@@ -504,28 +572,6 @@ impl Running {
         let deadline = Instant::now() + self.drain_timeout;
         stop::stop(self, deadline).await;
     }
-}
-
-/// The telemetry surface, if it is enabled.
-async fn serve_surface(
-    settings: &crate::config::Telemetry,
-    telemetry: &SelfTelemetry,
-) -> Result<Option<Serving>, BindError> {
-    if !settings.enabled {
-        return Ok(None);
-    }
-    let surface = Surface::bind(&settings.listen.to_string()).await?;
-    let paths = Paths {
-        metrics: settings.paths.metrics.to_string(),
-        healthz: settings.paths.healthz.to_string(),
-        readyz: settings.paths.readyz.to_string(),
-    };
-    let source = telemetry.clone();
-    let gather = move |format, out: &mut String| {
-        // Nothing is left out: the names were checked when the families were made.
-        let _omitted = exposition::encode(&from_prometheus(&source.gather()), format, out);
-    };
-    Ok(Some(surface.serve(paths, Health::new(), Arc::new(gather), Arc::new(telemetry.surface()))))
 }
 
 /// Starts a processor and supervises its background.

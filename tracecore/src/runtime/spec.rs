@@ -189,7 +189,8 @@ impl<C: Processor> Place<C> {
     }
 
     fn failed(&self, items: u64, failure: &Failure, passage: Passage) -> Processed {
-        self.telemetry.error(failure.kind);
+        self.base.count_error(failure.kind);
+        self.base.remember(failure.kind, &failure.message);
         tracing::warn!(component = %self.base.id, kind = %failure.kind, error = %failure, "cannot process a batch");
         match failure.retry {
             Retry::Permanent => self.lose(items, ProcessorDropReason::Error, passage),
@@ -204,8 +205,9 @@ impl<C: Processor> Place<C> {
     fn replace(&self, panic: &Failure) {
         self.base.stopped(StopReason::Crashed);
         self.base.restarted(panic.kind);
+        let began = Instant::now();
         if matches!(self.make().now_or_never(), Some(Ok(()))) {
-            self.base.started();
+            self.base.started(began.elapsed());
         } else {
             self.instance.store(None);
             self.base.supervised_after(State::RecoverableError, panic);
@@ -228,9 +230,9 @@ impl<C: Processor> Stage for Place<C> {
     }
 
     fn process(&self, batch: Batch, passage: Passage) -> Processed {
-        let _working = self.base.activity.begin();
-        let began = Instant::now();
         let items = batch.items();
+        let _working = self.base.activity.begin(items);
+        let began = Instant::now();
         self.telemetry.received(items);
         let Some(instance) = self.instance.load_full() else {
             // `on_start_error: retry` is still trying: what comes before that must come again.
@@ -241,6 +243,7 @@ impl<C: Processor> Stage for Place<C> {
         match processed {
             Ok(Ok(Some(batch))) => {
                 self.telemetry.sent(batch.items());
+                self.base.activity.put_out(batch.items());
                 let filtered = items.saturating_sub(batch.items());
                 if filtered > 0 {
                     self.telemetry.dropped(ProcessorDropReason::Filtered, filtered);
@@ -253,7 +256,8 @@ impl<C: Processor> Stage for Place<C> {
             }
             Ok(Err(error)) => self.failed(items, &Failure::from(error), passage),
             Err(panic) => {
-                self.telemetry.error(ErrorKind::Panic);
+                self.base.count_error(ErrorKind::Panic);
+                self.base.remember(panic.kind, &panic.message);
                 tracing::error!(component = %self.base.id, items, error = %panic, "the processor panicked: one batch is lost");
                 self.replace(&panic);
                 self.lose(items, ProcessorDropReason::Panic, passage)
@@ -265,8 +269,9 @@ impl<C: Processor> Stage for Place<C> {
         Box::pin(async move {
             loop {
                 let Some(instance) = self.instance.load_full() else {
+                    let began = Instant::now();
                     self.make().await?;
-                    self.base.started();
+                    self.base.started(began.elapsed());
                     continue;
                 };
                 // How the background of an instance ends that is gone is of no interest.

@@ -9,14 +9,18 @@ use tokio::time::{timeout, timeout_at};
 use super::service::{Outgoing, Running};
 use super::spec::Stage;
 use super::{ABORT_GRACE, STOP_DEADLINE};
-use crate::cx::{Base, LISTENER};
+use crate::cx::{Base, LISTENER, Shared};
 use crate::error::Report;
-use crate::events::{BatchEvent, Draft, ResourceEvent, ServiceEvent};
+use crate::events::{BatchEvent, Draft, ServiceEvent};
 use crate::seam;
 use crate::status::State;
 use crate::surface::SHUTDOWN_BUDGET;
 use crate::telemetry::{DropReason, FLUSH_BUDGET, SelfTelemetry, StopReason};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
+
+/// How long the pipeline that sends events may take for those of the stop, if nothing is left of the drain: a backend
+/// that works needs milliseconds.
+const LAST_DRAIN: Duration = Duration::from_millis(500);
 
 /// Stops the service. Receivers have half of the time to end; the queues have what is then left of it.
 pub(super) async fn stop(mut running: Running, deadline: Instant) {
@@ -29,14 +33,21 @@ pub(super) async fn stop(mut running: Running, deadline: Instant) {
     seam::point().await;
     stop_receivers(&mut running, deadline).await;
     seam::point().await;
-    stop_processors(&mut running).await;
+    let exporters = std::mem::take(&mut running.exporters);
+    let (last, first): (Vec<_>, Vec<_>) = exporters.iter().partition(|exporter| exporter.last);
+    stop_processors(&running.stages, &mut running.backgrounds).await;
     seam::point().await;
-    drain(&mut running, deadline).await;
+    stop_exporters(&running.shared, &first, &mut running.consumers, deadline).await;
     seam::point().await;
-    join_all(running.exporters.iter().map(stop_exporter)).await;
+    // What these have told until here is still sent.
+    running.mirrors.end_pipeline().await;
+    stop_processors(&running.last.stages, &mut running.last.backgrounds).await;
+    let deadline = deadline.max(Instant::now() + LAST_DRAIN);
+    stop_exporters(&running.shared, &last, &mut running.last.consumers, deadline).await;
     let surface = async {
         if let Some(mut surface) = running.surface.take() {
             surface.shutdown(Instant::now() + SHUTDOWN_BUDGET).await;
+            abort(&mut running.sampler).await;
         }
     };
     // Side by side: together they may not take longer than the surface alone.
@@ -47,6 +58,7 @@ pub(super) async fn stop(mut running: Running, deadline: Instant) {
         .shared
         .events
         .emit(|| Draft::new(ServiceEvent::Stopped { reason: StopReason::Graceful }).lasting(began.elapsed()));
+    running.mirrors.end_log().await;
     tracing::info!("tracecore stopped");
 }
 
@@ -63,15 +75,15 @@ async fn stop_receivers(running: &mut Running, deadline: Instant) {
     join_all(running.receivers.iter().map(|base| end(base, deadline))).await;
 }
 
-async fn stop_processors(running: &mut Running) {
-    for stage in &running.stages {
+async fn stop_processors(stages: &[Arc<dyn Stage>], backgrounds: &mut JoinSet<()>) {
+    for stage in stages {
         ask_to_stop(stage.base());
     }
-    if !joined(&mut running.backgrounds, Instant::now() + STOP_DEADLINE).await {
+    if !joined(backgrounds, Instant::now() + STOP_DEADLINE).await {
         tracing::warn!("a processor's background did not stop in time and was aborted");
-        abort(&mut running.backgrounds).await;
+        abort(backgrounds).await;
     }
-    join_all(running.stages.iter().map(stop_processor)).await;
+    join_all(stages.iter().map(stop_processor)).await;
 }
 
 async fn stop_processor(stage: &Arc<dyn Stage>) {
@@ -82,22 +94,27 @@ async fn stop_processor(stage: &Arc<dyn Stage>) {
     end(base, Instant::now() + STOP_DEADLINE).await;
 }
 
+async fn stop_exporters(shared: &Shared, exporters: &[&Outgoing], consumers: &mut JoinSet<()>, deadline: Instant) {
+    drain(shared, exporters, consumers, deadline).await;
+    join_all(exporters.iter().map(|exporter| stop_exporter(exporter))).await;
+}
+
 /// Lets the exporters empty their queues until the deadline; counts what is then left.
-async fn drain(running: &mut Running, deadline: Instant) {
-    running.shared.drain.begin(deadline);
-    for exporter in &running.exporters {
+async fn drain(shared: &Shared, exporters: &[&Outgoing], consumers: &mut JoinSet<()>, deadline: Instant) {
+    shared.drain.begin(deadline);
+    for exporter in exporters {
         exporter.exit.queue.close();
     }
-    if !joined(&mut running.consumers, deadline).await {
+    if !joined(consumers, deadline).await {
         // Each consumer lets go of the batch that it has under way, and that batch is counted below.
-        for exporter in &running.exporters {
+        for exporter in exporters {
             exporter.base.abort.cancel();
         }
-        if !joined(&mut running.consumers, Instant::now() + ABORT_GRACE).await {
-            abort(&mut running.consumers).await;
+        if !joined(consumers, Instant::now() + ABORT_GRACE).await {
+            abort(consumers).await;
         }
     }
-    for Outgoing { base, exit, .. } in &running.exporters {
+    for Outgoing { base, exit, .. } in exporters {
         let items = exit.queue.abandon();
         if items > 0 {
             exit.telemetry.dropped(DropReason::Shutdown, items);
@@ -133,7 +150,7 @@ async fn end(base: &Base, deadline: Instant) {
         let _ = timeout(ABORT_GRACE, base.tasks.wait()).await;
     }
     for _ in 0..base.close_sockets() {
-        base.tell(|| ResourceEvent::Released { resource: LISTENER });
+        base.released(LISTENER);
     }
     base.supervised(State::Stopped);
     base.stopped(reason);

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::backoff::{Backoff, Restarts};
 use super::failure::{Failure, contain};
 use super::{OnStartError, PROBE_INTERVAL, Readiness};
-use crate::cx::Base;
+use crate::cx::{Base, measured};
 use crate::error::ErrorKind;
 use crate::events::{Draft, ServiceEvent};
 use crate::seam;
@@ -83,7 +83,7 @@ impl Lives {
         self.probing = false;
         self.starts.reset();
         announce.first(FirstStart::Started);
-        base.started();
+        base.started(took);
         let role = base.role();
         base.shared.events.emit(|| Draft::of(&base.id, ServiceEvent::Started { role }).lasting(took));
         // Last: whoever waits for the service to be ready finds its components told of.
@@ -199,7 +199,7 @@ pub(crate) async fn supervise(
             tokio::select! {
                 biased;
                 panic = base.panic_of_a_task() => Err(panic),
-                ended = contain(live(base.clone(), started)) => ended,
+                ended = contain(measured(&base.telemetry, live(base.clone(), started))) => ended,
             }
         };
         tokio::pin!(life);
@@ -258,7 +258,7 @@ pub(crate) async fn start_until(
 pub(crate) async fn keep(base: &Base, run: impl Fn() -> BoxFuture<'static, Result<(), Failure>> + Send) {
     let mut restarts = Restarts::new(base.shared.restart_budget);
     loop {
-        let ended = contain(run()).await;
+        let ended = contain(measured(&base.telemetry, run())).await;
         if base.shutdown.is_cancelled() {
             return;
         }
@@ -271,7 +271,7 @@ pub(crate) async fn keep(base: &Base, run: impl Fn() -> BoxFuture<'static, Resul
             return;
         }
         base.restarted(failure.kind);
-        base.started();
+        base.supervised(State::Ok);
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `/healthz` asks whether to kill the process: 200 from the first moment until the surface itself shuts down, also
 //! while the queues drain. `/readyz` asks whether the process does its work: 200 between the end of the start and the
-//! request to stop. A degraded component changes neither.
+//! request to stop, except while the service behind says that it is not. A degraded component does not change the first.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -72,10 +72,11 @@ impl Health {
         }
     }
 
-    pub(super) fn readyz(&self) -> Probe {
+    /// `is_ready` is asked of a service that has started.
+    pub(super) fn readyz(&self, is_ready: impl FnOnce() -> bool) -> Probe {
         match self.state() {
-            State::Ready => READY,
-            State::Starting | State::Draining => NOT_READY,
+            State::Ready if is_ready() => READY,
+            State::Ready | State::Starting | State::Draining => NOT_READY,
             State::Stopped => SHUTTING_DOWN,
         }
     }
@@ -100,6 +101,10 @@ const SHUTTING_DOWN: Probe =
     Probe { status: StatusCode::SERVICE_UNAVAILABLE, text: "shutting down\n", json: r#"{"status":"shutting down"}"# };
 
 impl Probe {
+    pub(super) fn has_passed(self) -> bool {
+        self.status == StatusCode::OK
+    }
+
     pub(super) fn respond(self, headers: &HeaderMap) -> Response<Bytes> {
         let (content_type, body) = if prefers_json(&accept(headers)) {
             ("application/json", self.json)

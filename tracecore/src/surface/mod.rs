@@ -1,4 +1,4 @@
-//! The telemetry surface: `/metrics`, `/healthz` and `/readyz` on one listener.
+//! The telemetry surface: `/metrics`, `/healthz`, `/readyz` and `/status` on one listener.
 //!
 //! [`Surface::bind`] takes the port, [`Surface::serve`] answers on it, [`Serving::shutdown`] ends it: a surface that
 //! never got its port cannot be served, and one that is not served needs no shutdown. warp routes and replies;
@@ -11,6 +11,7 @@
 
 mod health;
 mod routes;
+mod status;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use std::time::Duration;
 use tracing::{error_span, info};
 
 pub use health::{Health, State};
+pub use status::{Inspect, WindowError};
 
 use crate::exposition::Format;
 use crate::net::{self, Accept, BindError, Bound, Exit, HttpService, Limits, Server};
@@ -42,11 +44,18 @@ pub struct Paths {
     pub healthz: String,
     /// Whether the process does its work.
     pub readyz: String,
+    /// How each of its components is.
+    pub status: String,
 }
 
 impl Default for Paths {
     fn default() -> Self {
-        Paths { metrics: "/metrics".into(), healthz: "/healthz".into(), readyz: "/readyz".into() }
+        Paths {
+            metrics: "/metrics".into(),
+            healthz: "/healthz".into(),
+            readyz: "/readyz".into(),
+            status: "/status".into(),
+        }
     }
 }
 
@@ -115,12 +124,20 @@ impl<L: Accept> Surface<L> {
     }
 
     /// Starts to answer, with what `health` says from now on.
-    pub fn serve(self, paths: Paths, health: Health, gather: Arc<dyn Gather>, observer: Arc<dyn Observer>) -> Serving {
+    pub fn serve(
+        self,
+        paths: Paths,
+        health: Health,
+        gather: Arc<dyn Gather>,
+        inspect: Arc<dyn Inspect>,
+        observer: Arc<dyn Observer>,
+    ) -> Serving {
         let listen = self.listener.local_addr();
         // At the level of errors, so that no filter takes the address from a message that it lets through.
         let _in_span = error_span!("surface", %listen).entered();
-        info!(metrics = paths.metrics, healthz = paths.healthz, readyz = paths.readyz, "serving metrics and health");
-        let service = routes::service(paths, health.clone(), gather, Arc::clone(&observer));
+        let Paths { metrics, healthz, readyz, status } = &paths;
+        info!(metrics, healthz, readyz, status, "serving metrics and health");
+        let service = routes::service(paths, health.clone(), gather, inspect, Arc::clone(&observer));
         let server = Server::start(self.listener, service, Limits::default(), observer);
         Serving { server, health }
     }

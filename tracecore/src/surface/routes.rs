@@ -18,7 +18,8 @@ use warp::path::FullPath;
 use warp::reject::{MethodNotAllowed, Rejection};
 use warp::{Filter, Reply};
 
-use super::{Gather, Health, Observer, Paths};
+use super::health::Probe;
+use super::{Gather, Health, Inspect, Observer, Paths, status};
 use crate::exposition::Format;
 use crate::net::media::accept;
 use crate::net::{HttpService, Route};
@@ -31,28 +32,44 @@ const SCRAPES_PER_SECOND: NonZeroU32 = NonZeroU32::new(10).expect("10 is not zer
 /// Scrapes that are answered at once after a pause: servers started together scrape together.
 const SCRAPE_BURST: NonZeroU32 = NonZeroU32::new(20).expect("20 is not zero");
 
-const TEXT: &str = "text/plain; charset=utf-8";
+pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 
 /// The routes, named as they are mounted by default: where they are mounted says nothing about what they do.
 const METRICS: Route = Route("/metrics");
 const HEALTHZ: Route = Route("/healthz");
 const READYZ: Route = Route("/readyz");
+const STATUS: Route = Route("/status");
 
 /// The endpoints of the surface, as a service.
 pub(super) fn service(
     paths: Paths,
     health: Health,
     gather: Arc<dyn Gather>,
+    inspect: Arc<dyn Inspect>,
     observer: Arc<dyn Observer>,
 ) -> impl HttpService {
-    let healthz = health.clone();
+    let (alive, live) = (health.clone(), Arc::clone(&inspect));
+    let healthz = move |headers: &HeaderMap, _: &str| answer(&*live, "healthz", alive.healthz(), headers);
+    let asked = Arc::clone(&inspect);
+    let readyz = move |headers: &HeaderMap, _: &str| {
+        let probe = health.readyz(|| asked.is_ready());
+        answer(&*asked, "readyz", probe, headers)
+    };
     let routes = metrics(paths.metrics, gather, observer)
-        .or(endpoint(HEALTHZ, paths.healthz, move |headers| healthz.healthz().respond(headers)))
+        .or(endpoint(HEALTHZ, paths.healthz, healthz))
         .unify()
-        .or(endpoint(READYZ, paths.readyz, move |headers| health.readyz().respond(headers)))
+        .or(endpoint(READYZ, paths.readyz, readyz))
+        .unify()
+        .or(endpoint(STATUS, paths.status, move |_: &HeaderMap, query: &str| status::respond(&*inspect, query)))
         .unify()
         .recover(refuse);
     warp::service(routes)
+}
+
+/// A probe's answer, and its mention.
+fn answer(inspect: &dyn Inspect, check: &'static str, probe: Probe, headers: &HeaderMap) -> Response<Bytes> {
+    inspect.probed(check, probe.has_passed());
+    probe.respond(headers)
 }
 
 /// The endpoint of metrics alone, as a service.
@@ -66,14 +83,15 @@ fn metrics(
     observer: Arc<dyn Observer>,
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone + Send + Sync + 'static {
     let scrapes = Arc::new(Scrapes { gather, observer, limiter: limiter() });
-    endpoint(METRICS, path, move |headers| scrapes.respond(headers))
+    endpoint(METRICS, path, move |headers, _| scrapes.respond(headers))
 }
 
-/// `GET` and `HEAD` on exactly `path`. For `HEAD` the server leaves the body out and keeps its length.
+/// `GET` and `HEAD` on exactly `path`, given the headers and the query. For `HEAD` the server leaves the body out and
+/// keeps its length.
 fn endpoint(
     route: Route,
     path: String,
-    respond: impl Fn(&HeaderMap) -> Response<Bytes> + Clone + Send + Sync + 'static,
+    respond: impl Fn(&HeaderMap, &str) -> Response<Bytes> + Clone + Send + Sync + 'static,
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone + Send + Sync + 'static {
     let path: Arc<str> = path.into();
     warp::path::full()
@@ -83,8 +101,9 @@ fn endpoint(
         .untuple_one()
         .and(warp::get().or(warp::head()).unify())
         .and(warp::header::headers_cloned())
-        .map(move |headers: HeaderMap| {
-            let mut response = respond(&headers);
+        .and(warp::query::raw().or(warp::any().map(String::new)).unify())
+        .map(move |headers: HeaderMap, query: String| {
+            let mut response = respond(&headers, &query);
             response.extensions_mut().insert(route);
             response
         })

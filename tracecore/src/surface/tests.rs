@@ -1,5 +1,6 @@
 //! The endpoints as a client sees them.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use std::collections::HashSet;
@@ -7,6 +8,7 @@ use std::collections::HashSet;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
+use crate::config::Period;
 use crate::error::Report;
 use crate::exposition::{Encoder, Family, Number, Sample, Series};
 use crate::net::Method;
@@ -30,9 +32,36 @@ impl Gather for OneGauge {
     }
 }
 
+/// A service that is ready unless told otherwise, and remembers what it was asked.
+#[derive(Default)]
+struct Inspected {
+    is_unwell: AtomicBool,
+    probes: Mutex<Vec<(&'static str, bool)>>,
+}
+
+impl Inspect for Inspected {
+    fn status(&self, window: Option<Period>) -> Result<String, WindowError> {
+        let longest = Period::minutes(15);
+        match window {
+            Some(window) if window > longest => Err(WindowError::TooLong(longest)),
+            Some(window) => Ok(format!("{{\"window\":\"{window}\"}}")),
+            None => Ok("{}".to_owned()),
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        !self.is_unwell.load(Ordering::Relaxed)
+    }
+
+    fn probed(&self, check: &'static str, passed: bool) {
+        self.probes.lock().unwrap().push((check, passed));
+    }
+}
+
 struct Fixture {
     serving: Serving,
     gather: Arc<OneGauge>,
+    inspected: Arc<Inspected>,
     seen: Arc<Recorder>,
 }
 
@@ -44,8 +73,9 @@ impl Fixture {
     async fn with(paths: Paths) -> Self {
         let (gather, seen) = (Arc::new(OneGauge::default()), Arc::new(Recorder::new()));
         let surface = Surface::bind("127.0.0.1:0").await.unwrap();
-        let serving = surface.serve(paths, Health::new(), gather.clone(), seen.clone());
-        Fixture { serving, gather, seen }
+        let inspected = Arc::new(Inspected::default());
+        let serving = surface.serve(paths, Health::new(), gather.clone(), inspected.clone(), seen.clone());
+        Fixture { serving, gather, inspected, seen }
     }
 
     async fn client(&self) -> Client {
@@ -93,7 +123,7 @@ async fn metrics_are_open_metrics_where_a_scraper_prefers_it() {
 async fn head_is_get_without_the_body() {
     let fixture = Fixture::new().await;
     let mut client = fixture.client().await;
-    for path in ["/metrics", "/healthz", "/readyz"] {
+    for path in ["/metrics", "/healthz", "/readyz", "/status", "/status?window=0"] {
         let get = client.get(path).await;
         let head = client.request("HEAD", path, "").await;
         assert_eq!(head.status, get.status);
@@ -107,7 +137,7 @@ async fn head_is_get_without_the_body() {
 #[tokio::test(start_paused = true)]
 async fn other_methods_are_405_and_other_paths_404() {
     let fixture = Fixture::new().await;
-    for path in ["/metrics", "/healthz", "/readyz"] {
+    for path in ["/metrics", "/healthz", "/readyz", "/status"] {
         for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "BREW"] {
             let answer = fixture.client().await.request(method, path, "").await;
             assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD")), "{method} {path}");
@@ -132,12 +162,17 @@ async fn other_methods_are_405_and_other_paths_404() {
 
 #[tokio::test(start_paused = true)]
 async fn endpoints_are_where_the_paths_say() {
-    let paths =
-        Paths { metrics: "/internal/metrics".into(), healthz: "/live".into(), readyz: "/internal/ready".into() };
+    let paths = Paths {
+        metrics: "/internal/metrics".into(),
+        healthz: "/live".into(),
+        readyz: "/internal/ready".into(),
+        status: "/internal".into(),
+    };
     let fixture = Fixture::with(paths).await;
     assert_eq!(fixture.get("/internal/metrics").await.body, TEXT);
     assert_eq!(fixture.get("/live").await.body, "ok\n");
     assert_eq!(fixture.get("/internal/ready").await.body, "not ready\n");
+    assert_eq!(fixture.get("/internal").await.body, "{}");
     assert_eq!(fixture.get("/metrics").await.status, 404);
 }
 
@@ -162,6 +197,60 @@ async fn probes_follow_the_life_of_the_process() {
     assert_eq!(health.state(), State::Draining, "a late start is no readiness");
     health.stopped();
     assert_eq!(probes().await, answers((503, "shutting down\n"), (503, "shutting down\n")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_unwell_is_not_ready_and_lives() {
+    let fixture = Fixture::new().await;
+    fixture.inspected.is_unwell.store(true, Ordering::Relaxed);
+    fixture.serving.health().ready();
+    assert_eq!((fixture.get("/readyz").await.status, fixture.get("/healthz").await.status), (503, 200));
+    fixture.inspected.is_unwell.store(false, Ordering::Relaxed);
+    assert_eq!(fixture.get("/readyz").await.status, 200);
+    let probes = fixture.inspected.probes.lock().unwrap().clone();
+    assert_eq!(probes, [("readyz", false), ("healthz", true), ("readyz", true)], "each probe is told of");
+}
+
+#[tokio::test(start_paused = true)]
+async fn status_is_json_over_the_window_that_is_asked_for() {
+    let fixture = Fixture::new().await;
+    for (path, body) in [
+        ("/status", "{}"),
+        ("/status?", "{}"),
+        ("/status?windows=x&verbose", "{}"),
+        ("/status?window=5m", "{\"window\":\"5m\"}"),
+        ("/status?verbose=1&window=1m30s", "{\"window\":\"1m30s\"}"),
+        ("/status?window=15m", "{\"window\":\"15m\"}"),
+    ] {
+        // Whatever type is asked for: there is one.
+        let answer = fixture.get_accepting(path, "text/plain").await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, body), "{path}");
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+    }
+    fixture.serving.health().draining();
+    assert_eq!(fixture.get("/status").await.status, 200, "it is when things go wrong that it is asked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_that_is_none_is_400_and_says_why() {
+    let fixture = Fixture::new().await;
+    let malformed = "the window is not a duration; write it like \"500ms\", \"2m\", \"1h30m\" or \"1.5s\"";
+    for (query, sentence) in [
+        ("window", malformed),
+        ("window=", malformed),
+        ("window=soon", malformed),
+        ("window=5%6D", malformed),
+        ("window=5", "the window needs a unit: \"30s\", \"500ms\", \"2m\""),
+        ("window=0s", "the window must be greater than zero"),
+        ("window=-5m", "the window must not be negative"),
+        ("window=5m&window=5m", "the window is given twice"),
+        ("window=901s", "the window is longer than the 15m that are kept (telemetry.status.retention)"),
+    ] {
+        let answer = fixture.get(&format!("/status?{query}")).await;
+        assert_eq!((answer.status, answer.body.trim_end()), (400, sentence), "{query}");
+        assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -325,7 +414,8 @@ fn requests(flood: &str) -> impl Iterator<Item = String> {
 async fn flood(name: &str, observer: Arc<dyn Observer>) {
     let (listener, connect) = Scripted::new([]);
     let gather = Arc::new(OneGauge::default());
-    let mut serving = Surface::on(listener).serve(Paths::default(), Health::new(), gather, observer);
+    let mut serving =
+        Surface::on(listener).serve(Paths::default(), Health::new(), gather, Arc::new(Inspected::default()), observer);
     let long = format!("GET / HTTP/1.1\r\nx-{name}: {}\r\n\r\n", "x".repeat(9_000));
     let last = format!("GET /{name} HTTP/1.1\r\nconnection: close\r\n\r\n");
     let alone = [long, format!("CONNECT {name}:80 HTTP/1.1\r\n\r\n"), format!("{name}\r\n\r\n")];

@@ -26,8 +26,14 @@ impl BreakerTelemetry {
 
     /// Says that the breaker went to another state. A new one is closed, which is no change.
     pub fn changed(&self, to: BreakerState) {
-        self.0.state.set(number(to));
+        self.stands(to);
         self.0.transitions[to as usize].add(1);
+    }
+
+    /// Shows where the breaker stands. Of changes that follow each other closely the last one that is told need not be the
+    /// last one that was made.
+    pub fn stands(&self, state: BreakerState) {
+        self.0.state.set(number(state));
     }
 }
 

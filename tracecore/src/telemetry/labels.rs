@@ -83,7 +83,7 @@ closed_label! {
 }
 
 closed_label! {
-    /// What a component does now: the `state` label. Every component is in one of them.
+    /// What a component does now: the `state` label. Every component that has not stopped is in one of them.
     ComponentState {
         /// It works.
         Busy = "busy",

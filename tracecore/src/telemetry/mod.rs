@@ -12,9 +12,11 @@
 //! Deliberately absent: a series that goes away (a component's stays until the process ends).
 
 mod breaker;
+mod builder;
 mod component;
 pub(crate) mod declared;
 mod degraded;
+mod error;
 mod exporter;
 mod families;
 mod handles;
@@ -45,14 +47,15 @@ mod tests;
 mod traces;
 mod windowed_rate;
 
-use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
 use prometheus::proto::MetricFamily;
 
 pub use self::breaker::BreakerTelemetry;
+pub use self::builder::SelfTelemetryBuilder;
 pub use self::component::{ComponentStates, ComponentTelemetry};
+pub use self::error::TelemetryError;
 pub use self::exporter::ExporterTelemetry;
 pub use self::ingest::IngestTelemetry;
 pub use self::labels::{
@@ -75,65 +78,15 @@ use self::families::Families;
 use self::handles::Handles;
 use self::instruments::Instruments;
 use self::outbound::Outbound;
-use self::provider::{Identity, Provider, sdk_resource};
-use self::slo::{AggregateSlo, FailureRate};
+use self::provider::Provider;
+use self::slo::AggregateSlo;
 use crate::component::Role;
-use crate::config;
 use crate::error::ErrorKind;
 use crate::time::{Clock, Duration, Instant};
 
 /// How long what is left of the collector's own telemetry may take to be sent at the end of a service: a backend that
 /// works needs milliseconds, and one that does not must not hold up the exit.
 pub const FLUSH_BUDGET: Duration = Duration::from_millis(500);
-
-/// What can go wrong when the telemetry is set up or taken down.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TelemetryError {
-    /// The name of a metric is not `[a-z][a-z0-9_.]*`.
-    #[error("`{name}` is not a metric name: use lower-case words with dots or underscores between them")]
-    Name {
-        /// The name.
-        name: &'static str,
-    },
-    /// The key of a label is not `[a-zA-Z_][a-zA-Z0-9_]*`.
-    #[error("metric `{name}`: `{key}` is not a label key: use letters, digits and underscores")]
-    LabelKey {
-        /// The name of the metric.
-        name: &'static str,
-        /// The key.
-        key: &'static str,
-    },
-    /// The unit of a metric is not ASCII or too long.
-    #[error("metric `{name}`: `{unit}` is not a unit: use at most 63 ASCII characters of UCUM")]
-    Unit {
-        /// The name of the metric.
-        name: &'static str,
-        /// The unit.
-        unit: &'static str,
-    },
-    /// The buckets of a histogram are not ascending or not finite.
-    #[error("metric `{name}`: the bucket edges must be finite and ascending")]
-    Buckets {
-        /// The name of the metric.
-        name: &'static str,
-    },
-    /// A metric of this name exists, and it is another one.
-    #[error("metric `{name}` exists with another type, help, unit, labels or buckets")]
-    Conflict {
-        /// The name.
-        name: &'static str,
-    },
-    /// The exporter could not be set up.
-    #[error("cannot set up the metrics exporter")]
-    Exporter(#[source] Box<dyn Error + Send + Sync>),
-    /// The exporter could not be taken down.
-    #[error("cannot shut down the metrics exporter")]
-    Shutdown(#[source] Box<dyn Error + Send + Sync>),
-    /// The process has a log already.
-    #[error("cannot set up the log")]
-    Logging(#[source] Box<dyn Error + Send + Sync>),
-}
 
 /// The collector's own metrics. Cheap to clone.
 #[derive(Clone)]
@@ -162,113 +115,6 @@ struct Inner {
     pipelines: Handles<PipelineTelemetry>,
 }
 
-/// Settings of a [`SelfTelemetry`].
-#[must_use]
-pub struct SelfTelemetryBuilder {
-    build: BuildInfo,
-    resource: Resource,
-    clock: Clock,
-    level: Level,
-    slo: Option<Arc<dyn SloSource>>,
-    traces: config::Traces,
-    push: config::Push,
-}
-
-impl SelfTelemetryBuilder {
-    /// The wall clock. Default: the machine's.
-    pub fn clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// How much is recorded. What is not has no series; handles work, and cost next to nothing. Default:
-    /// [`Level::Normal`].
-    pub fn level(mut self, level: Level) -> Self {
-        self.level = level;
-        self
-    }
-
-    /// Where the service-level gauges take their values. Default: what is registered here.
-    pub fn slo_source(mut self, source: Arc<dyn SloSource>) -> Self {
-        self.slo = Some(source);
-        self
-    }
-
-    /// Where the collector's own traces go. Default: nowhere, and there are none.
-    pub fn traces(mut self, traces: config::Traces) -> Self {
-        self.traces = traces;
-        self
-    }
-
-    /// Where these metrics are pushed, beside being gathered. Default: nowhere.
-    pub fn push(mut self, push: config::Push) -> Self {
-        self.push = push;
-        self
-    }
-
-    /// Makes every family. Touches nothing else: what sends runs from [`SelfTelemetry::start`] on.
-    ///
-    /// # Errors
-    /// [`TelemetryError::Exporter`] if the SDK refuses; the others are mistakes in the constants of a family.
-    pub fn build(self) -> Result<SelfTelemetry, TelemetryError> {
-        let SelfTelemetryBuilder { build, resource, clock, level, slo: slo_source, traces, push } = self;
-        let enabled = level > Level::None;
-        let identity = Identity { build: &build, resource: &sdk_resource(&resource) };
-        let mut outbound = None;
-        let traces = match traces.endpoint.filter(|_| enabled) {
-            Some(url) => {
-                let outbound = outbound.get_or_insert_default();
-                Traces::new(&url, traces.sampling_ratio, identity, clock.clone(), outbound)
-            }
-            None => Traces::default(),
-        };
-        let push = push
-            .endpoint
-            .filter(|_| enabled)
-            .map(|url| push::push(&url, push.interval, identity, outbound.get_or_insert_default()));
-        let provider = Provider::new(identity.resource.clone(), enabled, push)?;
-        let instruments = Instruments::new(provider.meter(), provider.limits(), level);
-        let families = Families::new(&instruments)?;
-        families.service.build_info.bind([build.command, build.version, build.revision], 1.0);
-        let slo = Arc::new(AggregateSlo::default());
-        let slo_source = slo_source.unwrap_or_else(|| Arc::clone(&slo) as Arc<dyn SloSource>);
-        observe_slo(&families, Arc::clone(&slo_source));
-        process::observe(&families);
-        let states = States::default();
-        states.observe(&families);
-        Ok(SelfTelemetry(Arc::new(Inner {
-            build,
-            resource,
-            clock,
-            provider,
-            states,
-            surface: SurfaceTelemetry::new(&families),
-            service: ServiceTelemetry::new(&families),
-            components: Default::default(),
-            traces,
-            outbound,
-            instruments,
-            families,
-            slo,
-            slo_source,
-            receivers: Handles::default(),
-            processors: Handles::default(),
-            exporters: Handles::default(),
-            ingests: Handles::default(),
-            breakers: Handles::default(),
-            pipelines: Handles::default(),
-        })))
-    }
-}
-
-fn observe_slo(families: &Families, source: Arc<dyn SloSource>) {
-    let (rate, calls) = (FailureRate::new(), Arc::clone(&source));
-    families.exporter.failure_rate.bind([], move || rate.observe(calls.exporter_calls()));
-    let queues = Arc::clone(&source);
-    families.exporter.queue_depth.bind([], move || queues.queue_depth_ratio());
-    families.service.restarts_per_hour.bind([], move || source.restarts_last_hour() as f64);
-}
-
 impl SelfTelemetry {
     /// Metrics of a service, recorded and gathered.
     ///
@@ -280,16 +126,7 @@ impl SelfTelemetry {
 
     /// The same with settings.
     pub fn builder(build: BuildInfo, resource: Resource) -> SelfTelemetryBuilder {
-        let (traces, push) = (config::Traces::default(), config::Push::default());
-        SelfTelemetryBuilder {
-            build,
-            resource,
-            clock: Clock::system(),
-            level: Level::default(),
-            slo: None,
-            traces,
-            push,
-        }
+        SelfTelemetryBuilder::new(build, resource)
     }
 
     /// Metrics that nobody will ask for.

@@ -14,6 +14,7 @@ struct Inner {
     startup: LateGauge,
     config_apply: LateGauge,
     events_lagged: BoundCounter,
+    events_refused: BoundCounter,
 }
 
 impl ServiceTelemetry {
@@ -23,6 +24,7 @@ impl ServiceTelemetry {
             startup: families.startup.bind_late([]),
             config_apply: families.config_apply.bind_late([]),
             events_lagged: families.events_lagged.bind([]),
+            events_refused: families.events_refused.bind([]),
         }))
     }
 
@@ -39,5 +41,10 @@ impl ServiceTelemetry {
     /// Counts events that a subscriber missed.
     pub fn events_lagged(&self, missed: u64) {
         self.0.events_lagged.add(missed);
+    }
+
+    /// Counts events that their pipeline refused.
+    pub fn events_refused(&self, refused: u64) {
+        self.0.events_refused.add(refused);
     }
 }

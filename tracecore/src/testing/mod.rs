@@ -65,6 +65,24 @@
 //! }
 //! ```
 //!
+//! # Waiting
+//!
+//! What happens is told as events, and how things are is shown as a state; a test waits for either, and for nothing else.
+//!
+//! | A test wants | It writes |
+//! | --- | --- |
+//! | an event, and what follows it | [`assert_event!`], [`assert_sequence!`], [`assert_any!`] |
+//! | that an event does not come | [`refute_event!`], which says how far it looks |
+//! | a component in a state, restarted, or the service ready | [`TestService::wait_status`], [`wait_healthy`](TestService::wait_healthy), [`wait_improved`](TestService::wait_improved), [`wait_restart`](TestService::wait_restart), [`wait_ready`](TestService::wait_ready) |
+//! | listeners and threads given back, a pool with a connection | [`TestService::wait_cleanup`], [`wait_pool_ready`](TestService::wait_pool_ready) |
+//! | a metric past a threshold | [`TestService::wait_metric`] |
+//! | what a batch came to, or the next attempt | [`ScriptedReceiver::emit`], [`RecordingExporter::called`] |
+//! | what nobody tells of | [`wait_until`], the one poll |
+//!
+//! A failure says what was expected, where, and what came or is instead. Where an event is only a way to wait, wait for
+//! the state: with [`EVENTS`] set to `off` in the environment, services under test tell nobody anything, and all must
+//! hold. A test that is about events begins with [`needs_events!`].
+//!
 //! # Time
 //!
 //! A test waits for events and never for time to pass. What takes time by its nature (a back-off, an interval, a slow
@@ -85,22 +103,30 @@
 mod ceiling;
 mod events;
 mod exporter;
+mod heard;
+mod mode;
 mod payload;
 mod processor;
 mod receiver;
 mod script;
 mod service;
 mod telemetry;
+mod wait;
 
 pub use self::ceiling::{CEILING, CEILING_FACTOR, MAX_FACTOR, ceiling, within_ceiling};
-pub use self::events::event;
+pub use self::events::{assert_any, assert_event, assert_sequence, event, refute_event};
 pub use self::exporter::{Answer, ExportFailure, RecordingExporter};
+pub use self::heard::{Listener, Listening};
+#[doc(hidden)]
+pub use self::mode::does_not_apply;
+pub use self::mode::{EVENTS, events_enabled, needs_events};
 pub use self::payload::{Points, logs, metrics, name_of, points, spans};
 pub use self::processor::{Background, ProcessFailure, ScriptedProcessor};
 pub use self::receiver::{Command, ReceiveFailure, ScriptedReceiver};
 pub use self::script::{Scripts, Start};
 pub use self::service::{TestService, build, build_error, config, pipeline};
 pub use self::telemetry::{TelemetrySnapshot, sample, scrape};
+pub use self::wait::wait_until;
 
 use crate::registry::{Entry, Registry};
 

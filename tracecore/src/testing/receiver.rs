@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -15,6 +16,9 @@ use crate::emit::Verdict;
 use crate::error::{Classify, ErrorKind};
 use crate::signal::Batch;
 use crate::status::ComponentStatus;
+
+/// How long a thread may block: longer than a test takes, so that only the test ends it.
+const MOST_BLOCKED: Duration = Duration::from_secs(60);
 
 static SCRIPTS: Scripts<Script> = Scripts::new();
 
@@ -64,12 +68,18 @@ pub enum Command {
     PanicBeside,
     /// Say whether it is degraded.
     Degraded(bool),
+    /// Say that a person must mend something.
+    PermanentError,
+    /// Say that the collector must not go on.
+    FatalError,
     /// Panic.
     Panic,
     /// Return an error from `run`.
     Fail,
     /// Return from `run` without having been asked to.
     End,
+    /// Work on a thread of its own, and wait for it, until the sender is gone or a minute is over.
+    Block(std::sync::mpsc::Receiver<()>),
     /// Do nothing more, not even stop.
     IgnoreShutdown,
 }
@@ -195,9 +205,15 @@ impl Receiver for TestSource {
                 Command::PanicBeside => cx.spawn("panic", async { panic!("told to panic in a task") }),
                 Command::Degraded(true) => cx.report_status(ComponentStatus::RecoverableError(&ReceiveFailure::Told)),
                 Command::Degraded(false) => cx.report_status(ComponentStatus::Ok),
+                Command::PermanentError => cx.report_status(ComponentStatus::PermanentError(&ReceiveFailure::Told)),
+                Command::FatalError => cx.report_status(ComponentStatus::FatalError(&ReceiveFailure::Told)),
                 Command::Panic => panic!("told to panic"),
                 Command::Fail => return Err(ReceiveFailure::Told),
                 Command::End => return Ok(()),
+                Command::Block(held) => {
+                    // How it ended is told as events of the task.
+                    let _ = cx.blocking("block", MOST_BLOCKED, move || held.recv()).await;
+                }
                 Command::IgnoreShutdown => pending().await,
             }
         }

@@ -1,10 +1,14 @@
 //! A service under test: built from YAML, its events heard from the first on.
 
+use std::collections::HashMap;
 use std::fmt::Display;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::ceiling::within_ceiling;
+use super::heard::{Heard, Listener, Listening};
+use super::mode::events_enabled;
 use super::telemetry::{TelemetrySnapshot, sample};
 use super::{event, registry};
 use crate::config::{self, Config, Source};
@@ -38,6 +42,15 @@ pub struct TestService {
     pub running: Running,
     /// Its events since before the start.
     pub events: Subscription,
+    heard: Heard,
+    /// The restarts that [`TestService::wait_restart`] has told of.
+    pub(super) restarts: HashMap<String, u64>,
+}
+
+impl Listening for TestService {
+    fn listening(&mut self) -> Listener<'_> {
+        Listener { events: &mut self.events, heard: Some(&mut self.heard) }
+    }
 }
 
 /// The configuration that this YAML is. It sees no variable of the environment.
@@ -59,7 +72,7 @@ pub fn build(yaml: &str) -> (Service, Subscription) {
     let resource = Resource::detect(&build).with("host.name", "node-7").with("service.instance.id", "one");
     // A round second, so that start times can be read off.
     let clock = Clock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000));
-    let builder = Service::builder().build_info(build).resource(resource).clock(clock);
+    let builder = Service::builder().build_info(build).resource(resource).clock(clock).events_enabled(events_enabled());
     let service = builder.build(config(yaml), &registry()).unwrap_or_else(|error| panic!("{error}"));
     let events = service.events().subscribe(Filter::all());
     (service, events)
@@ -109,7 +122,7 @@ impl TestService {
     /// When there is no such service, when it does not start, and when it does not get ready.
     pub async fn start(yaml: &str) -> TestService {
         let mut service = TestService::try_start(yaml).await.unwrap_or_else(|error| panic!("{error}"));
-        within_ceiling(service.running.ready()).await;
+        service.wait_ready().await;
         service
     }
 
@@ -122,26 +135,33 @@ impl TestService {
     /// When there is no such service.
     pub async fn try_start(yaml: &str) -> Result<TestService, StartError> {
         let (service, events) = build(yaml);
-        Ok(TestService { running: service.start().await?, events })
+        let running = service.start().await?;
+        Ok(TestService { running, events, heard: Heard::default(), restarts: HashMap::new() })
     }
 
-    /// Waits for the first event that `wanted` accepts.
+    /// Waits for the first event that `wanted` accepts: [`assert_event!`](super::assert_event) for a filter that a test
+    /// has made.
     ///
     /// # Panics
-    /// When none comes.
-    pub async fn wait_for(&mut self, wanted: Filter) -> Arc<Occurrence> {
-        self.wait_for_ref(&wanted).await
-    }
-
-    async fn wait_for_ref(&mut self, wanted: &Filter) -> Arc<Occurrence> {
-        let event = within_ceiling(self.events.wait_for(wanted)).await;
-        event.expect("the bus lives as long as the service")
+    /// When none comes, with those that did.
+    #[track_caller]
+    pub fn wait_for(&mut self, wanted: Filter) -> impl Future<Output = Arc<Occurrence>> {
+        let place = Location::caller();
+        async move { self.listening().one(wanted).await.unwrap_or_else(|unmet| panic!("{place}: {unmet}")) }
     }
 
     /// Waits for this many such events.
-    pub async fn wait_for_all(&mut self, count: usize, wanted: Filter) {
-        for _ in 0..count {
-            self.wait_for_ref(&wanted).await;
+    ///
+    /// # Panics
+    /// As [`TestService::wait_for`].
+    #[track_caller]
+    pub fn wait_for_all(&mut self, count: usize, wanted: Filter) -> impl Future<Output = ()> {
+        let place = Location::caller();
+        async move {
+            for _ in 0..count {
+                let one = self.listening().one(wanted.clone()).await;
+                one.unwrap_or_else(|unmet| panic!("{place}: {unmet}"));
+            }
         }
     }
 

@@ -13,6 +13,9 @@ const WALK_ADVANTAGE: f64 = 10.0;
 /// How many times the walk's own figure for ASCII other text and another order of fields may cost, by the item.
 const WALK_PENALTY: f64 = 2.0;
 
+/// Instructions that the events that nobody hears and the self-telemetry at its default level may cost a batch.
+const TOLD_INSTRUCTIONS: f64 = 800.0;
+
 /// A goal and how a run stands to it.
 #[derive(Debug, PartialEq)]
 pub(super) struct Goal {
@@ -65,7 +68,26 @@ pub(super) fn of(table: &Table) -> Vec<Goal> {
         let (what, is) = (row.name.clone(), row.allocations?);
         Some(Goal { what, is, bound: Bound::AtMost(0.0), unit: "allocations" })
     });
-    ns.into_iter().chain(allocations).chain(walks.filter_map(|walk| walk_goal(table, walk))).collect()
+    ns.into_iter()
+        .chain(allocations)
+        .chain(told(table))
+        .chain(walks.filter_map(|walk| walk_goal(table, walk)))
+        .collect()
+}
+
+/// What it costs a batch to be told of, beside one of which nothing is.
+fn told(table: &Table) -> Vec<Goal> {
+    let rows = table.row("pipeline/relay").zip(table.row("pipeline/relay_untold"));
+    let goal = |(told, untold): (Option<f64>, Option<f64>), bound, unit| {
+        let is = told? - untold?;
+        Some(Goal { what: "pipeline/relay beside relay_untold".to_owned(), is, bound: Bound::AtMost(bound), unit })
+    };
+    let goals = rows.map(|(told, untold)| {
+        let instructions = goal((told.instructions, untold.instructions), TOLD_INSTRUCTIONS, "instructions a batch");
+        let allocations = goal((told.allocations, untold.allocations), 0.0, "allocations a batch");
+        [instructions, allocations]
+    });
+    goals.into_iter().flatten().flatten().collect()
 }
 
 /// The walk over ASCII beside prost, any other walk beside that over ASCII.
@@ -113,6 +135,15 @@ wire/logs/cjk/walk                  span - - - - - 2000
         assert!(goals(met).iter().all(|(met, _)| *met));
         let missed = "telemetry/slo/100_exporters call 4511 - - - 0.01 -";
         assert_eq!(goals(missed).iter().filter(|(met, _)| !met).count(), 2);
+    }
+
+    #[test]
+    fn being_told_of_is_held_against_its_bound_and_allocates_nothing() {
+        let text = |told: u64, allocations: u64| {
+            format!("pipeline/relay batch - - - - {allocations} {told}\npipeline/relay_untold batch - - - - 7 1000\n")
+        };
+        assert!(goals(&text(1800, 7)).iter().all(|(met, _)| *met));
+        assert_eq!(goals(&text(1801, 8)).iter().filter(|(met, _)| !met).count(), 2);
     }
 
     #[test]

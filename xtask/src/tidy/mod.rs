@@ -6,6 +6,7 @@
 
 mod components;
 mod links;
+mod shell;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -86,6 +87,9 @@ fn check(root: &Path) -> io::Result<Vec<String>> {
             problems.extend(sources::check(file));
             problems.extend(components::check(file));
         }
+        if shell::holds(&file.path) {
+            problems.extend(shell::check(file));
+        }
         if file.path.ends_with(".md") {
             problems.extend(links::check(root, file));
         }
@@ -107,7 +111,7 @@ fn top_level(root: &Path) -> io::Result<Vec<String>> {
     Ok(extra.chain(missing.map(|name| format!("{name}: is missing at the top of the repository"))).collect())
 }
 
-/// Gathers the sources and the written pages below a folder.
+/// Gathers the sources, the scripts and the written pages below a folder.
 fn read(root: &Path, folder: &str, files: &mut Vec<File>) -> io::Result<()> {
     for entry in fs::read_dir(root.join(folder))? {
         let entry = entry?;
@@ -116,7 +120,7 @@ fn read(root: &Path, folder: &str, files: &mut Vec<File>) -> io::Result<()> {
         let kind = entry.file_type()?;
         if kind.is_dir() && name != "target" && name != ".git" {
             read(root, &path, files)?;
-        } else if kind.is_file() && (name.ends_with(".rs") || name.ends_with(".md")) {
+        } else if kind.is_file() && (name.ends_with(".rs") || name.ends_with(".md") || shell::holds(&path)) {
             files.push(File { text: fs::read_to_string(entry.path())?, path });
         }
     }

@@ -1,4 +1,4 @@
-use super::{File, check, components, links, sources};
+use super::{File, check, components, links, shell, sources};
 use crate::root;
 
 fn file(path: &str, text: &str) -> File {
@@ -57,10 +57,25 @@ fn lets_a_test_sleep_only_where_a_reason_stands_for_it() {
 }
 
 #[test]
+fn finds_a_shell_that_sleeps() {
+    let nap = concat!("sle", "ep");
+    for path in [".ci/run", "tests/e2e/collect.sh", "tests/e2e/alerts.test.yaml"] {
+        assert!(shell::holds(path), "{path}");
+        for line in [format!("{nap} 5"), format!("make && {nap} 0.1; curl"), format!("  - run: /bin/{nap} 1")] {
+            assert_eq!(shell::check(&file(path, &line)).len(), 1, "{line}");
+        }
+        for line in [format!("# {nap} 5"), format!("systemctl {nap}"), format!("./{nap} 1"), format!("no-{nap} 1")] {
+            assert!(shell::check(&file(path, &line)).is_empty(), "{line}");
+        }
+    }
+    assert!(!shell::holds("docs/examples/clock.yaml"));
+}
+
+#[test]
 fn finds_a_spawn_outside_the_seams() {
     let text = "async fn run() {\n    tokio::spawn(work());\n}\n";
     assert_eq!(sources::check(&file("components/src/receivers/clock.rs", text)).len(), 1);
-    assert!(sources::check(&file("tracecore/src/cx.rs", text)).is_empty());
+    assert!(sources::check(&file("tracecore/src/cx/mod.rs", text)).is_empty());
 }
 
 #[test]

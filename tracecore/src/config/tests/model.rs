@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 
 use super::*;
+use crate::events::Pattern;
 use crate::signal::Signal;
 use crate::telemetry::Level;
 
@@ -211,8 +212,10 @@ fn telemetry_has_defaults() {
     let telemetry = config(&format!("{WHOLE}telemetry: {{enabled: true}}")).unwrap().telemetry;
     assert!(telemetry.enabled);
     assert_eq!(telemetry.listen.to_string(), "localhost:8888");
-    let Paths { metrics, healthz, readyz } = telemetry.paths;
-    assert_eq!([metrics.as_str(), healthz.as_str(), readyz.as_str()], ["/metrics", "/healthz", "/readyz"]);
+    let Paths { metrics, healthz, readyz, status } = telemetry.paths;
+    assert_eq!([metrics.as_str(), healthz.as_str()], ["/metrics", "/healthz"]);
+    assert_eq!([readyz.as_str(), status.as_str()], ["/readyz", "/status"]);
+    assert_eq!((telemetry.readiness, telemetry.status.retention), (Readiness::Started, Period::minutes(15)));
     let telemetry = config(&format!("{WHOLE}telemetry: {{enabled: true, listen: ':1', paths: {{metrics: /m}}}}"))
         .unwrap()
         .telemetry;
@@ -255,7 +258,7 @@ fn telemetry_that_is_wrong_names_the_setting() {
         ),
         (
             "{enabled: true, tls: {}}".to_owned(),
-            "21:28: telemetry.tls: unknown key \"tls\"; the known ones are `enabled`, `listen`, `level`, `paths`, `traces` and `push`",
+            "21:28: telemetry.tls: unknown key \"tls\"; the known ones are `enabled`, `listen`, `level`, `paths`, `readiness`, `status`, `traces`, `push` and `events`",
         ),
         (paths("metrics: metrics"), "21:45: telemetry.paths.metrics: must be an absolute path starting with '/'"),
         (paths("metrics: ''"), "21:45: telemetry.paths.metrics: must be an absolute path starting with '/'"),
@@ -266,6 +269,15 @@ fn telemetry_that_is_wrong_names_the_setting() {
         (
             paths("healthz: /a, readyz: /a"),
             "21:57: telemetry.paths.readyz: is the same path as telemetry.paths.healthz",
+        ),
+        (paths("status: /healthz"), "21:44: telemetry.paths.status: is the same path as telemetry.paths.healthz"),
+        (
+            "{enabled: true, readiness: maybe}".to_owned(),
+            "21:39: telemetry.readiness: expected one of `started` and `healthy`, found the text \"maybe\"",
+        ),
+        (
+            "{enabled: true, status: {retention: 61m}}".to_owned(),
+            "21:48: telemetry.status.retention: must be at most 1h",
         ),
         (paths("metrics: /readyz"), "21:45: telemetry.paths.readyz: is the same path as telemetry.paths.metrics"),
     ];
@@ -329,4 +341,49 @@ fn traces_and_push_that_are_wrong_name_the_setting() {
         let error = config(&format!("{WHOLE}telemetry: {{enabled: true, {block}}}")).unwrap_err();
         assert_eq!(error, format!("env:S0:{message}"), "{block}");
     }
+}
+
+/// The whole example with a pipeline for events and this `telemetry.events`.
+fn with_events(pipeline: &str, events: &str) -> Result<Config, String> {
+    config(&format!("{WHOLE}    logs/events: {{{pipeline}}}\ntelemetry: {{enabled: true, events: {{{events}}}}}"))
+}
+
+#[test]
+fn events_go_to_the_log_and_into_a_pipeline_that_needs_no_receiver() {
+    let names = |patterns: &[Pattern]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let config = with_events(
+        "receivers: [], exporters: [stdout]",
+        "log: [service.*, breaker.state_changed], pipeline: {id: logs/events}",
+    )
+    .unwrap();
+    let EventMirrors { log, pipeline } = config.telemetry.events;
+    assert_eq!(names(&log), "service.* breaker.state_changed");
+    let EventPipeline { id, include } = pipeline.unwrap();
+    assert_eq!((id.to_string(), names(&include)), ("logs/events".into(), "*".into()));
+    assert!(config.service.pipelines[2].receivers.is_empty());
+
+    let config = with_events("exporters: [stdout]", "pipeline: {id: logs/events, include: [export.*]}").unwrap();
+    assert_eq!(names(&config.telemetry.events.pipeline.unwrap().include), "export.*");
+    let config = with_events("receivers: [clock], exporters: [stdout]", "").unwrap();
+    assert_eq!(config.telemetry.events, EventMirrors::default(), "nothing is told unasked");
+}
+
+#[test]
+fn what_is_wrong_with_events_names_the_setting() {
+    let ok = "exporters: [stdout]";
+    let error = |pipeline: &str, events: &str| with_events(pipeline, events).unwrap_err();
+    let unknown = error("receivers: [clock], exporters: [stdout]", "log: [service.*, service.restart]");
+    assert!(unknown.starts_with("env:S0:21:54: telemetry.events.log[1]: "), "{unknown}");
+    assert!(unknown.contains("there is no such event: of this group there are service.started"), "{unknown}");
+    assert_eq!(
+        error(ok, "pipeline: {id: logs/event}").lines().last().unwrap(),
+        "env:S0:21:52: telemetry.events.pipeline.id: `logs/event` is not defined under service.pipelines"
+    );
+    assert_eq!(
+        error("receivers: [clock], exporters: [stdout]", "pipeline: {id: metrics/primary}"),
+        "env:S0:21:52: telemetry.events.pipeline.id: events are sent as logs, and `metrics/primary` carries metrics: name a \
+         pipeline such as logs/events"
+    );
+    let error = error(ok, "log: ['*']");
+    assert!(error.ends_with("service.pipelines.logs/events.receivers: at least one is needed"), "{error}");
 }

@@ -2,7 +2,8 @@
 //!
 //! The truth is behind one lock. What a call in good times needs of it stands in one atomic word beside it, written only
 //! while the lock is held: the generation, the state, and whether failures are counted. Each transition begins a
-//! generation, and a permit bears the one in which it was given.
+//! generation, and so does each failure that counts; a permit bears the one in which it was given. So the permit tells
+//! which calls were under way when another one failed, and those of a state that has ended.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -91,6 +92,8 @@ enum Call {
 struct Core {
     phase: Phase,
     generation: u64,
+    /// The generation in which the present state began.
+    entered: u64,
     since: Instant,
     consecutive_failures: u32,
 }
@@ -127,6 +130,7 @@ impl Core {
         let (from, began) = (self.state(), self.since);
         self.phase = phase;
         self.generation += 1;
+        self.entered = self.generation;
         self.since = now();
         Transition { from, to: self.state(), lasted: self.since.saturating_duration_since(began) }
     }
@@ -135,7 +139,7 @@ impl Core {
 impl Breaker {
     /// A closed breaker. One that is not enabled stays closed.
     pub(crate) fn new(settings: &CircuitBreaker) -> Self {
-        let core = Core { phase: Phase::Closed, generation: 0, since: now(), consecutive_failures: 0 };
+        let core = Core { phase: Phase::Closed, generation: 0, entered: 0, since: now(), consecutive_failures: 0 };
         Breaker {
             settings: settings.clone(),
             word: AtomicU64::new(core.word()),
@@ -223,12 +227,17 @@ impl Breaker {
             return None;
         }
         let mut core = self.core();
-        if core.generation != permit.generation {
+        if permit.generation < core.entered {
             return None;
         }
         match call {
             Call::Succeeded => core.consecutive_failures = 0,
-            Call::Failed => core.consecutive_failures = core.consecutive_failures.saturating_add(1),
+            // It was under way when another one failed: that is one moment of the backend, and it is counted already.
+            Call::Failed if permit.generation < core.generation => return None,
+            Call::Failed => {
+                core.consecutive_failures = core.consecutive_failures.saturating_add(1);
+                core.generation += 1;
+            }
             Call::Ignored => {}
         }
         let next = self.after(core.phase, call, core.consecutive_failures);

@@ -3,7 +3,8 @@
 //! Every call asks first ([`Breaker::admit`]) and says afterwards how it went, with the [`Permit`] that it got.
 //!
 //! - **Closed**: every call is allowed. `failure_threshold` failures in a row open the breaker; a success in between
-//!   begins the count anew.
+//!   begins the count anew. Of calls that were under way together one failure counts: ten connections that a backend's
+//!   restart cuts at once are one sign that it is away, not ten.
 //! - **Open**: every call is refused, and told when to come back. The first to ask once `open_duration` is over makes the
 //!   breaker half-open. No timer runs for this: an open breaker that nobody asks stays open.
 //! - **Half-open**: at most `half_open_calls` trial calls are under way at once. `success_threshold` of them that succeed
@@ -20,13 +21,13 @@
 //! Nothing is lost by an open breaker: batches wait in the queue, and [`Breaker::chance`] wakes all consumers together.
 //!
 //! Deliberately absent: a failure ratio over a window (it would cost every call a write, and a backend that fails now and
-//! then is a matter of retries; `exporter.failure_rate` shows the ratio), longer and longer open times, events and metrics.
+//! then is a matter of retries; `exporter.failure_rate` shows the ratio), longer and longer open times, events and metrics
+//! (`queue::guard` has both).
 
 mod machine;
 #[cfg(test)]
 mod tests;
 
-#[cfg_attr(not(test), expect(unused_imports, reason = "the consumers do not ask it yet"))]
 pub(crate) use machine::{Admission, Breaker, Permit, Snapshot, Transition};
 
 /// What the machine shares and waits with. A test puts a scheduler of its own in this place.

@@ -77,6 +77,15 @@ const EVENTS_LAGGED: Spec<0> = Spec {
     since: "0.1.0",
 };
 
+const EVENTS_REFUSED: Spec<0> = Spec {
+    name: "tracecore.events.refused_total",
+    help: "Events that were not sent because the pipeline of telemetry.events refused them.",
+    unit: "{event}",
+    labels: [],
+    level: Level::Basic,
+    since: "0.1.0",
+};
+
 pub(in crate::telemetry) const SCRAPE_PANICS: Spec<0> = Spec {
     name: "tracecore.surface.scrape_panics_total",
     help: "Panics while the surface answered a request or a metric was read.",
@@ -113,6 +122,7 @@ pub(in crate::telemetry) struct ServiceFamilies {
     pub(in crate::telemetry) startup: GaugeFamily<0>,
     pub(in crate::telemetry) config_apply: GaugeFamily<0>,
     pub(in crate::telemetry) events_lagged: CounterFamily<0>,
+    pub(in crate::telemetry) events_refused: CounterFamily<0>,
     pub(in crate::telemetry) scrape_panics: CounterFamily<0>,
     pub(in crate::telemetry) serve_exited: CounterFamily<1>,
     pub(in crate::telemetry) rate_limited: CounterFamily<0>,
@@ -128,6 +138,7 @@ impl ServiceFamilies {
             startup: make.gauge(&STARTUP)?,
             config_apply: make.gauge(&CONFIG_APPLY)?,
             events_lagged: make.counter(&EVENTS_LAGGED)?,
+            events_refused: make.counter(&EVENTS_REFUSED)?,
             scrape_panics: make.counter(&SCRAPE_PANICS)?,
             serve_exited: make.counter(&SERVE_EXITED)?,
             rate_limited: make.counter(&RATE_LIMITED)?,

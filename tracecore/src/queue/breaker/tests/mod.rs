@@ -87,6 +87,30 @@ async fn a_success_begins_the_count_anew_and_an_ignored_call_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_calls_that_were_under_way_together_one_failure_counts() {
+    let breaker = Breaker::new(&settings());
+    for failures in 1..=2 {
+        let together: Vec<_> = (0..10).map(|_| permit(&breaker)).collect();
+        assert!(together.into_iter().all(|call| call.failed().is_none()));
+        assert_eq!(breaker.snapshot().consecutive_failures, failures);
+    }
+    let (slow, begun_later) = (permit(&breaker), permit(&breaker));
+    assert_eq!(edge(begun_later.failed()), Some((Closed, Open)));
+    assert_eq!(slow.failed(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_counts_whatever_failed_beside_it() {
+    let breaker = Breaker::new(&settings());
+    let (fails, succeeds, fails_too) = (permit(&breaker), permit(&breaker), permit(&breaker));
+    assert_eq!(fails.failed(), None);
+    assert_eq!(succeeds.succeeded(), None);
+    assert_eq!(breaker.snapshot().consecutive_failures, 0, "a backend that answers is not away");
+    assert_eq!(fails_too.failed(), None);
+    assert_eq!(breaker.snapshot().consecutive_failures, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_only_ignored_never_opens_it() {
     let breaker = Breaker::new(&settings());
     for _ in 0..100 {

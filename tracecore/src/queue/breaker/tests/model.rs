@@ -39,8 +39,10 @@ struct Model {
     said: Vec<bool>,
     /// While open.
     until: Instant,
-    /// The rounds in which the calls that are under way began.
-    under_way: Vec<usize>,
+    /// How many failures have counted in this round.
+    counted: usize,
+    /// The rounds in which the calls that are under way began, and how many failures had counted then.
+    under_way: Vec<(usize, usize)>,
 }
 
 impl Model {
@@ -48,13 +50,14 @@ impl Model {
         let from = std::mem::replace(&mut self.state, to);
         self.round += 1;
         self.said.clear();
+        self.counted = 0;
         self.until = Instant::now() + self.settings.open_duration.get();
         Some((from, to))
     }
 
     /// Whether a call may begin, and the transition.
     fn ask(&mut self) -> (bool, Option<(BreakerState, BreakerState)>) {
-        let trials = self.under_way.iter().filter(|round| **round == self.round).count();
+        let trials = self.under_way.iter().filter(|(round, _)| *round == self.round).count();
         let (allowed, transition) = match self.state {
             Closed => (true, None),
             Open if Instant::now() < self.until => (false, None),
@@ -62,16 +65,18 @@ impl Model {
             HalfOpen => (trials < self.settings.half_open_calls.get() as usize, None),
         };
         if allowed {
-            self.under_way.push(self.round);
+            self.under_way.push((self.round, self.counted));
         }
         (allowed, transition)
     }
 
     fn say(&mut self, index: usize, succeeded: bool) -> Option<(BreakerState, BreakerState)> {
-        if self.under_way.remove(index) != self.round {
+        let (round, counted) = self.under_way.remove(index);
+        if round != self.round || (!succeeded && counted != self.counted) {
             return None;
         }
         self.said.push(succeeded);
+        self.counted += usize::from(!succeeded);
         let failures = self.said.iter().rev().take_while(|succeeded| !**succeeded).count();
         let successes = self.said.len() - failures;
         match self.state {
@@ -88,7 +93,7 @@ async fn compare(settings: CircuitBreaker, steps: Vec<Step>) -> Result<(), TestC
     let breaker = Breaker::new(&settings);
     let mut permits = Vec::new();
     let (until, said, under_way) = (Instant::now(), Vec::new(), Vec::new());
-    let mut model = Model { settings, state: Closed, round: 0, said, until, under_way };
+    let mut model = Model { settings, state: Closed, round: 0, said, until, counted: 0, under_way };
     for step in steps {
         match step {
             Step::Ask => {
