@@ -74,9 +74,10 @@ fn rates(record: &Record) -> Vec<u64> {
 
 /// Whether something panicked, by the word of the collector.
 fn has_panicked(record: &Record) -> bool {
-    record.events.iter().any(|(_, event)| {
-        matches!(&event.event, Event::Service(ServiceEvent::Restarted { .. }) | Event::Task(TaskEvent::Failed { .. }))
-    })
+    let tells = |event: &Event| {
+        matches!(event, Event::Service(ServiceEvent::Restarted { .. }) | Event::Task(TaskEvent::Failed { .. }))
+    };
+    record.events.iter().any(|(_, event)| tells(&event.event))
 }
 
 /// Runs both plans, with and without these faults, and compares what became of the other pipeline.

@@ -11,19 +11,26 @@ mod plan;
 mod source;
 mod world;
 
+use std::collections::BTreeSet;
 use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, Once};
-use std::thread::{available_parallelism, scope};
+use std::thread::{self, available_parallelism, scope};
+use std::time::Duration;
 
 use faults::lock;
 use plan::Plan;
-use world::{Record, run};
+use tracecore::events::{BatchEvent, Event, Occurrence};
+use tracecore::testing::ceiling;
+use world::{Outcome, Record, run};
 
-/// How many runs there are by default: enough for every kind of fault in every kind of plan, and half a minute.
+/// How many runs there are by default: enough for every kind of fault in every kind of plan, and some seconds.
 const SEEDS: u64 = 300;
 /// How many of the last events a failure shows.
 const LAST_EVENTS: usize = 60;
+/// A run takes some milliseconds: one that takes so long spins.
+const SPIN: Duration = Duration::from_secs(30);
 /// How many failures are shown.
 const SHOWN: usize = 3;
 
@@ -39,8 +46,11 @@ fn whatever_goes_wrong_every_accepted_item_is_delivered_or_counted_and_nothing_w
         for _ in 0..available_parallelism().map_or(1, usize::from) {
             threads.spawn(|| {
                 while let Some(seed) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| seeds.contains(seed)) {
-                    if let Some(failure) = failure_of(seed) {
-                        lock(&failures).push((seed, failure));
+                    let (failure, goes_on) = watched(seed);
+                    lock(&failures).extend(failure.map(|failure| (seed, failure)));
+                    if !goes_on {
+                        // What spins keeps a core, and the memory that it fills, until the process ends.
+                        next.store(seeds.end, Ordering::Relaxed);
                     }
                 }
             });
@@ -48,15 +58,34 @@ fn whatever_goes_wrong_every_accepted_item_is_delivered_or_counted_and_nothing_w
     });
     let mut failures = failures.into_inner().expect("no thread panicked");
     failures.sort_unstable();
-    let seeds: Vec<u64> = failures.iter().map(|(seed, _)| *seed).collect();
+    let failed: Vec<u64> = failures.iter().map(|(seed, _)| *seed).collect();
     let shown: Vec<&str> = failures.iter().take(SHOWN).map(|(_, failure)| failure.as_str()).collect();
-    assert!(failures.is_empty(), "{} seeds failed: {seeds:?}\n{}", seeds.len(), shown.join("\n"));
+    assert!(failures.is_empty(), "{} seeds failed: {failed:?}\n{}", failed.len(), shown.join("\n"));
+    let missed = MUST_REACH.iter().filter(|word| !lock(&REACHED).contains(**word)).collect::<Vec<_>>();
+    assert!(seeds.end - seeds.start < SEEDS || missed.is_empty(), "the plans have become tame: no run has {missed:?}");
+}
+
+/// What a run with this seed did wrong, and whether others can be run after it: one that spins lets no virtual time
+/// pass, so only another thread can tell, and it goes on spinning.
+fn watched(seed: u64) -> (Option<String>, bool) {
+    let (said, heard) = mpsc::channel();
+    let run = thread::spawn(move || said.send(failure_of(seed)));
+    match heard.recv_timeout(ceiling(SPIN)) {
+        Ok(failure) => (failure, true),
+        Err(RecvTimeoutError::Timeout) => (Some(format!("SEED={seed} spins\n{:#?}", Plan::from_seed(seed))), false),
+        Err(RecvTimeoutError::Disconnected) => {
+            let panic = run.join().expect_err("only a panic ends it without a word");
+            let (message, plan) = (panic.downcast_ref::<String>(), Plan::from_seed(seed));
+            (Some(format!("SEED={seed} panicked: {message:?}\n{plan:#?}")), true)
+        }
+    }
 }
 
 /// What a run with this seed did wrong, with all that helps to find out why.
 fn failure_of(seed: u64) -> Option<String> {
     let plan = Plan::from_seed(seed);
     let record = run(&plan);
+    lock(&REACHED).extend(reached(&record));
     let mut problems = oracle::problems(&plan, &record);
     problems.extend(difference(&record, &run(&plan)));
     if problems.is_empty() {
@@ -71,6 +100,55 @@ fn failure_of(seed: u64) -> Option<String> {
         events.join("\n"),
         problems.join("\n  ")
     ))
+}
+
+/// What must happen in some of the runs, or they test nothing: outcomes, events, reasons of losses.
+const MUST_REACH: [&str; 25] = [
+    "Stopped",
+    "NotStarted",
+    "CutOff",
+    "rest",
+    "batch.accepted",
+    "batch.refused",
+    "breaker.state_changed",
+    "breaker.rejected",
+    "breaker.health_check",
+    "retry.backoff",
+    "retry.exhausted",
+    "resource.exhausted",
+    "service.health_check",
+    "service.restarted",
+    "service.start_failed",
+    "task.failed",
+    "queue_full",
+    "too_large",
+    "permanent",
+    "retry_exhausted",
+    "panic",
+    "stopped",
+    "shutdown",
+    "error",
+    "left",
+];
+
+/// Those of these words that have been reached.
+static REACHED: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+
+fn reached(record: &Record) -> Vec<&'static str> {
+    let of_event = |event: &Occurrence| match event.event {
+        Event::Batch(BatchEvent::Dropped { reason, .. }) => reason,
+        _ => event.name(),
+    };
+    let mut reached: Vec<&'static str> = record.events.iter().map(|(_, event)| of_event(event)).collect();
+    reached.push(match record.outcome {
+        Outcome::Stopped => "Stopped",
+        Outcome::NotStarted(_) => "NotStarted",
+        Outcome::CutOff => "CutOff",
+        Outcome::Hung => "Hung",
+    });
+    reached.extend((!record.farewell.is_empty()).then_some("rest"));
+    reached.extend(record.ledger.iter().any(|entry| entry.left).then_some("left"));
+    reached
 }
 
 /// Where two runs of one seed part.

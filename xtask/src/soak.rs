@@ -1,7 +1,7 @@
 //! What is too long for every submission, run once in a while: its figures belong into the note of a release.
 //!
 //! Lifecycle tests run again and again while every core is kept busy by somebody else, which is where a test that leans
-//! on time shows itself. Properties run with many cases.
+//! on time shows itself. Properties run with many cases, the simulated runtime with many seeds.
 
 use std::hint::spin_loop;
 use std::num::NonZeroU32;
@@ -21,6 +21,9 @@ pub(crate) struct Args {
     /// Cases of each property
     #[arg(long, default_value = "20000")]
     cases: NonZeroU32,
+    /// Seeds of the simulated runtime
+    #[arg(long, default_value = "10000")]
+    seeds: NonZeroU32,
 }
 
 /// The tests about starting, stopping and signals: the arguments after `cargo test`.
@@ -52,7 +55,12 @@ pub(crate) fn run(args: &Args) -> Done {
         test(&[], &["--package", "tracecore", "--lib", "--", "signal::"], &[("TRACECORE_PROPTEST_CASES", &cases)])?;
     let verdict = if held { "held" } else { "FAILED" };
     say(format_args!("properties of what flows: {verdict} with {cases} cases each, {:.0} s", elapsed().as_secs_f64()));
-    Ok(if failed == 0 && held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let elapsed = stopwatch();
+    let seeds = args.seeds.to_string();
+    let simulated = test(&[], &["--package", "tracecore-tests", "--test", "sim"], &[("SEEDS", &seeds)])?;
+    let verdict = if simulated { "held" } else { "FAILED" };
+    say(format_args!("the simulated runtime: {verdict} with {seeds} seeds, {:.0} s", elapsed().as_secs_f64()));
+    Ok(if failed == 0 && held && simulated { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Runs tests `rounds` times: how many of these failed, and how long each took.

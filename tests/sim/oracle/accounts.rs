@@ -226,6 +226,7 @@ impl Oracle<'_> {
         }
         let (given, came) = self.record.witnessed;
         self.must(given == came, || format!("of {given} items of the undisturbed pipeline {came} came through"));
+        self.made_anew();
         for id in self.record.farewell.clone() {
             self.farewell(id);
         }

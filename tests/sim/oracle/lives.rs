@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use tracecore::events::{BreakerEvent, Event, ServiceEvent};
+use tracecore::error::ErrorKind;
+use tracecore::events::{BreakerEvent, Event, ExportEvent, ServiceEvent, TaskEvent};
 use tracecore::status::State;
 use tracecore::telemetry::BreakerState;
 use tracecore::testing::Start;
@@ -16,6 +17,7 @@ impl Oracle<'_> {
         self.states();
         self.breakers();
         self.restarts();
+        self.tasks();
         let hung = self.record.outcome == Outcome::Hung;
         self.must(!hung, || "the collector hangs".to_owned());
         if let Outcome::NotStarted(error) = &self.record.outcome {
@@ -83,6 +85,38 @@ impl Oracle<'_> {
                 self.problems
                     .push(format!("{at:?}: {} was restarted, and nothing was wrong with it", event.component()));
             }
+        }
+    }
+
+    /// The tasks of a receiver's life end with it: the next one begins without.
+    fn tasks(&mut self) {
+        let mut under_way = BTreeMap::<&str, i64>::new();
+        for (at, event) in &self.record.events {
+            let tasks = under_way.entry(event.component()).or_default();
+            match event.event {
+                Event::Task(TaskEvent::Started { .. }) => *tasks += 1,
+                Event::Task(TaskEvent::Completed { .. } | TaskEvent::Failed { .. }) => *tasks -= 1,
+                Event::Service(ServiceEvent::Restarted { .. }) if *tasks > 0 => {
+                    self.problems.push(format!("{at:?}: {} was restarted beside {tasks} tasks", event.component()));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// An exporter that panicked is used no more: another is made, or it is given up.
+    pub(super) fn made_anew(&mut self) {
+        for exporter in 0..self.plan.exporters.len() {
+            let id = exporter_id(exporter);
+            let last = |wanted: fn(&Event) -> bool| {
+                self.events_of(&id).enumerate().filter(|(_, (_, event))| wanted(&event.event)).last()
+            };
+            let panicked =
+                last(|event| matches!(event, Event::Export(ExportEvent::Failed { kind: ErrorKind::Panic, .. })));
+            let made = last(|event| matches!(event, Event::Service(ServiceEvent::Restarted { .. })));
+            let (panicked, made) = (panicked.map(|(index, _)| index), made.map(|(index, _)| index));
+            let given_up = self.state_before_stop(&id) == State::PermanentError;
+            self.must(panicked <= made || given_up, || format!("{id} panicked, and went on as it was"));
         }
     }
 
