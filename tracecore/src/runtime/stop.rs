@@ -51,15 +51,11 @@ pub(super) async fn stop(mut running: Running, deadline: Instant) {
 
 /// Stops the components in the order in which a batch meets them, those that the events go through last.
 async fn stop_components(running: &mut Running, deadline: Instant) {
-    seam::point().await;
     stop_receivers(running, deadline).await;
-    seam::point().await;
     let exporters = std::mem::take(&mut running.exporters);
     let (last, first): (Vec<_>, Vec<_>) = exporters.iter().partition(|exporter| exporter.last);
     stop_processors(&running.stages, &mut running.backgrounds).await;
-    seam::point().await;
     stop_exporters(&running.shared, &first, &mut running.consumers, deadline).await;
-    seam::point().await;
     // What these have told until here is still sent.
     running.mirrors.end_pipeline().await;
     stop_processors(&running.last.stages, &mut running.last.backgrounds).await;
@@ -68,6 +64,7 @@ async fn stop_components(running: &mut Running, deadline: Instant) {
 }
 
 async fn stop_receivers(running: &mut Running, deadline: Instant) {
+    seam::point().await;
     let now = Instant::now();
     let deadline = now + deadline.saturating_duration_since(now) / 2;
     for base in &running.receivers {
@@ -81,6 +78,7 @@ async fn stop_receivers(running: &mut Running, deadline: Instant) {
 }
 
 async fn stop_processors(stages: &[Arc<dyn Stage>], backgrounds: &mut JoinSet<()>) {
+    seam::point().await;
     for stage in stages {
         stage.base().ask_to_stop(Instant::now() + STOP_DEADLINE);
     }
@@ -100,6 +98,7 @@ async fn stop_processor(stage: &Arc<dyn Stage>) {
 }
 
 async fn stop_exporters(shared: &Shared, exporters: &[&Outgoing], consumers: &mut JoinSet<()>, deadline: Instant) {
+    seam::point().await;
     drain(shared, exporters, consumers, deadline).await;
     join_all(exporters.iter().map(|exporter| stop_exporter(exporter))).await;
 }
