@@ -153,6 +153,11 @@ impl Process {
         kill_process(Pid::from_child(&self.child), signal).expect("the process has not been waited for");
     }
 
+    /// The id of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How many TCP sockets the process listens on.
     pub(crate) fn listeners(&self) -> usize {
         let sockets =

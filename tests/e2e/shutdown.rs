@@ -47,6 +47,30 @@ impl Stalled {
 }
 
 #[test]
+fn sighup_is_told_of_and_ends_nothing() {
+    let mut process = Process::start(&mut tracecore(["collect", "--config", &example("clock.yaml")]));
+    process.logs("tracecore running");
+    process.signal(Signal::HUP);
+    process.logs("signal=\"SIGHUP\"");
+    process.signal(Signal::TERM);
+    let ended = process.ended();
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+}
+
+#[test]
+fn the_limit_on_open_files_is_raised_to_what_the_system_allows() {
+    let mut shell = std::process::Command::new("sh");
+    let program = std::path::PathBuf::from(tracecore::<&str>([]).get_program());
+    let collect = format!("ulimit -Sn 64; exec {} collect --config {}", program.display(), example("clock.yaml"));
+    let mut process = Process::start(shell.args(["-c", &collect]));
+    process.logs("tracecore running");
+    let limits = fs::read_to_string(format!("/proc/{}/limits", process.id())).expect("its limits");
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).expect("the line");
+    let [.., soft, hard, _] = files.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{files}") };
+    assert_eq!(soft, hard);
+}
+
+#[test]
 fn sigint_exits_cleanly() {
     let mut process = Process::start(&mut tracecore(["collect", "--config", &example("clock.yaml")]));
     process.logs("tracecore running");

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::thread::available_parallelism;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,7 @@ const MAX_WORKERS: usize = 4;
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
@@ -29,18 +31,33 @@ impl Signals {
     /// # Errors
     /// When the system refuses.
     pub fn install() -> std::io::Result<Self> {
-        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 
-    /// The next signal, by the exit code that a shell would show for it.
+    /// The next signal that asks for an end, by the exit code that a shell would show for it. A SIGHUP asks for none: it
+    /// is told of, and the configuration stays as it is.
     pub async fn next(&mut self, events: &Events) -> u8 {
-        let (kind, name) = tokio::select! {
-            _ = self.interrupt.recv() => (SignalKind::interrupt(), "SIGINT"),
-            _ = self.terminate.recv() => (SignalKind::terminate(), "SIGTERM"),
-        };
-        tracing::info!(signal = name, "signal received");
-        events.emit(|| Draft::new(SignalEvent::Handled { signal: name }));
-        128 + u8::try_from(kind.as_raw_value()).unwrap_or_default()
+        loop {
+            let (kind, name) = tokio::select! {
+                _ = self.interrupt.recv() => (SignalKind::interrupt(), "SIGINT"),
+                _ = self.terminate.recv() => (SignalKind::terminate(), "SIGTERM"),
+                _ = self.hangup.recv() => (SignalKind::hangup(), "SIGHUP"),
+            };
+            events.emit(|| Draft::new(SignalEvent::Handled { signal: name }));
+            if kind == SignalKind::hangup() {
+                tracing::warn!(
+                    signal = name,
+                    "signal received: the configuration cannot be reloaded, restart the collector for another"
+                );
+                continue;
+            }
+            tracing::info!(signal = name, "signal received");
+            return 128 + u8::try_from(kind.as_raw_value()).unwrap_or_default();
+        }
     }
 }
 
@@ -52,6 +69,7 @@ pub(crate) fn collect(args: &ConfigArgs) -> Result<ExitCode, Failure> {
     let mut signals = front.block_on(async { Signals::install() }).map_err(|error| Failure::failed(&error))?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), revision = env!("TRACECORE_REVISION"), "starting");
 
+    raise_file_limit();
     let service = build(args)?;
     let workers = service.workers().map_or_else(default_workers, NonZeroUsize::get);
     let mut back = tokio::runtime::Builder::new_multi_thread();
@@ -80,6 +98,17 @@ pub(crate) fn collect(args: &ConfigArgs) -> Result<ExitCode, Failure> {
     // What still blocks a thread must not hold up the exit: everything that counts has been drained.
     back.shutdown_background();
     code
+}
+
+/// As many files and connections as the system allows the process, not as many as it gives a shell: 1,024 of them are few
+/// for a gateway. What fails here is found out by whoever runs out of them.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
+    {
+        tracing::warn!(%error, limit = limit.current, "cannot raise the limit on open files");
+    }
 }
 
 /// The addresses of `default.yaml`.

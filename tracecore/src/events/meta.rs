@@ -8,7 +8,7 @@ use super::kinds::{Event, Group};
 use crate::config::ComponentId;
 
 /// What follows a batch: from the receiver that emitted it, through its pipelines, to each attempt to export it. It has
-/// the form of a W3C trace id, so that it is the same in the collector that comes next.
+/// the form of a W3C trace id and is taken from its sender's `traceparent`, so that one id goes through both.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CorrelationId(pub(crate) u128);
 

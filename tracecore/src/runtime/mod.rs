@@ -1,8 +1,9 @@
 //! Running a configuration: start, supervise, stop.
 //!
-//! The only place that spawns and selects. Start: the surface first, then exporters, processors, receivers. Stop: ready
-//! goes false, receivers end and their emits return, queues drain until the deadline, exporters stop, the surface last.
-//! Every step has its deadline, so a stop always ends.
+//! With `queue`, `net` and `cx` the only place that spawns and selects. Start: the surface first, then exporters,
+//! processors, receivers. Stop: ready goes false, receivers end and their emits return, queues drain until the deadline,
+//! exporters stop, then the pipeline that sends events, the surface last. Every step has its deadline, so a stop always
+//! ends.
 
 mod backoff;
 mod board;

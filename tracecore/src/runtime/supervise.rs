@@ -80,7 +80,9 @@ impl Lives {
     fn started(&mut self, took: Duration) {
         let Lives { base, announce, .. } = self;
         self.ever_started = true;
-        self.probing = false;
+        if std::mem::take(&mut self.probing) {
+            base.checked("probe", true);
+        }
         self.starts.reset();
         announce.first(FirstStart::Started);
         base.started(took);

@@ -1,4 +1,4 @@
-//! What the collector says about itself: its own metrics, and its log.
+//! What the collector says about itself: its own metrics, its traces and its log.
 //!
 //! One [`SelfTelemetry`] belongs to one service and is handed down; nothing here is global, so that services and tests
 //! run side by side. Components report through handles ([`ReceiverTelemetry`] and its siblings) whose calls are one
