@@ -4,6 +4,7 @@ use components as _;
 
 mod allocation;
 mod assertions;
+mod containment;
 mod delivery;
 mod encode;
 mod events_mirror;

@@ -216,7 +216,7 @@ impl StatusCell {
     pub(crate) fn supervise(&self, state: State, now: SystemTime) -> Option<Changed> {
         self.change(now, |words| {
             words.supervisor = state;
-            if state.is_error() {
+            if state.is_error() || state == State::Starting {
                 words.component = State::Ok;
             }
         })

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::activity::Activity;
-use super::resources::Resources;
+use super::resources::{LISTENER, Resources};
 use crate::component::Role;
 use crate::config::ComponentId;
 use crate::emit::Emitter;
@@ -105,6 +106,10 @@ pub(crate) struct Life {
     task_has_panicked: Notify,
     /// When a rejection was last logged.
     told_of_rejection: Mutex<Option<Instant>>,
+    /// An incarnation has started and not been told to have stopped.
+    alive: AtomicBool,
+    /// Its supervisor has ended.
+    pub(crate) ended: AtomicBool,
     /// Sockets by address: they survive a restart, so that no client sees the port closed.
     pub(super) sockets: Mutex<HashMap<String, Arc<Bound>>>,
 }
@@ -146,6 +151,8 @@ impl Base {
             abort,
             tasks: TaskTracker::new(),
             sockets: Mutex::default(),
+            alive: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
         }))
     }
 
@@ -171,6 +178,7 @@ impl Base {
     /// An incarnation has started, in this time.
     pub(crate) fn started(&self, took: Duration) {
         self.telemetry.started(took);
+        self.alive.store(true, Ordering::Relaxed);
         if let Own::Receiver { emitter, .. } = &self.own {
             emitter.awaits_first(took);
         }
@@ -179,7 +187,10 @@ impl Base {
 
     /// An incarnation has ended, or the component for good.
     pub(crate) fn stopped(&self, reason: StopReason) {
-        self.telemetry.stopped(reason);
+        // What never started, or has been counted, does not stop.
+        if self.alive.swap(false, Ordering::Relaxed) {
+            self.telemetry.stopped(reason);
+        }
     }
 
     /// Another incarnation begins, after one that ended like this.
@@ -297,6 +308,15 @@ impl Base {
                 return failure;
             }
             self.task_has_panicked.notified().await;
+        }
+    }
+
+    /// Ends what an incarnation has left behind, when no other follows: its tasks, and its sockets, so that clients are
+    /// refused and do not wait for nobody.
+    pub(crate) fn let_go(&self) {
+        self.end_incarnation();
+        for _ in 0..self.close_sockets() {
+            self.released(LISTENER);
         }
     }
 

@@ -14,13 +14,14 @@ pub(super) struct Task<'a> {
     base: &'a Base,
     name: &'a str,
     began: Instant,
+    has_ended: bool,
 }
 
 impl<'a> Task<'a> {
     pub(super) fn begin(base: &'a Base, name: &'a str) -> Self {
         base.telemetry.task_started();
         base.tell(|| TaskEvent::Started { task: name.to_owned() });
-        Task { base, name, began: Instant::now() }
+        Task { base, name, began: Instant::now(), has_ended: false }
     }
 
     pub(super) fn completed(self) {
@@ -31,10 +32,24 @@ impl<'a> Task<'a> {
         self.ended(|task| TaskEvent::Failed { task, error: error.to_string() });
     }
 
-    fn ended(self, event: impl FnOnce(String) -> TaskEvent) {
-        let Task { base, name, began } = self;
-        base.telemetry.task_ended();
-        base.shared.events.emit(|| Draft::of(&base.id, event(name.to_owned())).lasting(began.elapsed()));
+    fn ended(mut self, event: impl FnOnce(String) -> TaskEvent) {
+        self.has_ended = true;
+        self.end(event);
+    }
+
+    fn end(&self, event: impl FnOnce(String) -> TaskEvent) {
+        self.base.telemetry.task_ended();
+        let told = || Draft::of(&self.base.id, event(self.name.to_owned())).lasting(self.began.elapsed());
+        self.base.shared.events.emit(told);
+    }
+}
+
+/// Nobody waits for it any more.
+impl Drop for Task<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.end(|task| TaskEvent::Failed { task, error: "nobody waits for it any more".to_owned() });
+        }
     }
 }
 

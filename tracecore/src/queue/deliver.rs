@@ -18,7 +18,7 @@ use crate::cx::{Base, Cx, Own};
 use crate::emit::Passage;
 use crate::error::{ErrorKind, Retry};
 use crate::events::{BatchEvent, Draft, ExportEvent, Group, RetryEvent, micros};
-use crate::runtime::{Failure, Restarts, construct, contain, give_up, start};
+use crate::runtime::{Failure, OnStartError, PROBE_INTERVAL, Restarts, construct, contain, give_up, start};
 use crate::seam;
 use crate::signal::Batch;
 use crate::status::State;
@@ -50,6 +50,7 @@ pub(crate) struct Outlet<C: Exporter> {
     base: Base,
     queue: Arc<Queue>,
     settings: DeliverySettings,
+    on_start_error: OnStartError,
     guard: Guard,
     instance: ArcSwapOption<Instance<C>>,
     /// Held while an instance that panicked is replaced, so that one panic makes one replacement.
@@ -87,7 +88,13 @@ impl<C: Exporter> Drop for UnderWay<'_, C> {
 }
 
 impl<C: Exporter> Outlet<C> {
-    pub(crate) fn new(config: C::Config, base: Base, queue: Arc<Queue>, settings: DeliverySettings) -> Self {
+    pub(crate) fn new(
+        config: C::Config,
+        base: Base,
+        queue: Arc<Queue>,
+        settings: DeliverySettings,
+        on_start_error: OnStartError,
+    ) -> Self {
         let replacing = Mutex::new(Restarts::new(base.shared.restart_budget));
         let guard = Guard::new(&settings.circuit_breaker, base.clone());
         Outlet {
@@ -95,6 +102,7 @@ impl<C: Exporter> Outlet<C> {
             base,
             queue,
             settings,
+            on_start_error,
             guard,
             instance: ArcSwapOption::empty(),
             replacing,
@@ -214,11 +222,13 @@ impl<C: Exporter> Outlet<C> {
         span.set_items(items);
         let began = Instant::now();
         let limit = self.settings.timeout.get();
-        let result = match timeout(limit, contain(instance.exporter.export(batch, &instance.cx))).await {
-            Ok(Ok(exported)) => exported.map_err(Failure::from),
-            Ok(Err(panic)) => Err(panic),
-            Err(_) => Err(Failure::new(ErrorKind::Io, format!("not delivered within {limit:?} (timeout)"))),
-        };
+        // A call is let go of within the boundary as well, if it takes too long.
+        let exported = contain(async {
+            let late = || Failure::new(ErrorKind::Io, format!("not delivered within {limit:?} (timeout)"));
+            let exported = timeout(limit, instance.exporter.export(batch, &instance.cx)).await;
+            exported.map_or_else(|_| Err(late()), |exported| exported.map_err(Failure::from))
+        });
+        let result = exported.await.unwrap_or_else(Err);
         let took = began.elapsed();
         self.telemetry().observe_export(took);
         match &result {
@@ -275,9 +285,12 @@ impl<C: Exporter> Outlet<C> {
             restarts.healthy();
         }
         let mut failure = panic.clone();
+        let mut starts = Restarts::start_backoff();
+        let mut due = restarts.wait();
         loop {
-            let Some(wait) = restarts.wait() else {
+            let Some(wait) = due else {
                 give_up(&self.base, &failure);
+                self.base.let_go();
                 // What comes is refused, or dropped if the queue's policy says so.
                 return self.queue.close();
             };
@@ -292,6 +305,12 @@ impl<C: Exporter> Outlet<C> {
                 Err(not_started) => {
                     self.base.count_error(not_started.kind);
                     failure = not_started;
+                    // Who writes `retry` or `probe` wants it tried for ever; the budget is for panics.
+                    due = match self.on_start_error {
+                        OnStartError::Retry => Some(starts.wait()),
+                        OnStartError::Probe => Some(PROBE_INTERVAL),
+                        OnStartError::Fail | OnStartError::Ignore => restarts.wait(),
+                    };
                 }
             }
         }

@@ -58,6 +58,11 @@ pub(crate) async fn contain<T>(future: impl Future<Output = T>) -> Result<T, Fai
     AssertUnwindSafe(future).catch_unwind().await.map_err(|payload| Failure::panic(&*payload))
 }
 
+/// As [`contain`], for what can fail: what its error says of itself is the component's code too.
+pub(crate) async fn contain_fallible<T, E: Classify>(future: impl Future<Output = Result<T, E>>) -> Result<T, Failure> {
+    contain(async { future.await.map_err(Failure::from) }).await?
+}
+
 /// As [`contain`], for a call.
 pub(crate) fn contain_call<T>(call: impl FnOnce() -> T) -> Result<T, Failure> {
     std::panic::catch_unwind(AssertUnwindSafe(call)).map_err(|payload| Failure::panic(&*payload))

@@ -39,7 +39,7 @@ pub(crate) use supervise::give_up;
 const START_DEADLINE: Duration = Duration::from_secs(10);
 /// How often a component with `on_start_error: probe` looks whether what it needs has appeared. Soon enough for a driver
 /// that is loaded after the collector, seldom enough to cost nothing where it never is.
-const PROBE_INTERVAL: Duration = Duration::from_secs(10);
+pub(crate) const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 /// How long a component's `stop` may take.
 const STOP_DEADLINE: Duration = Duration::from_secs(1);
 /// How long a stop waits for what it has aborted: an aborted task ends when it next yields, so longer would not help.

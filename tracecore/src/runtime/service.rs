@@ -13,7 +13,7 @@ use super::mirror::Mirrors;
 use super::spec::Stage;
 use super::stop;
 use super::supervise::{Announce, FirstStart, start_until, supervise};
-use super::{Board, OnStartError, Place, Readiness};
+use super::{Board, OnStartError, Place, Readiness, contain};
 use crate::component::Role;
 use crate::config::{ComponentId, Config, ConfigErrors, PipelineId};
 use crate::cx::{Activity, Base, Drain, Fatal, Own, Resources, Shared, measured};
@@ -290,6 +290,8 @@ pub(super) struct Last {
 pub(super) struct Outgoing {
     pub(super) base: Base,
     pub(super) exit: Exit,
+    /// Cuts off the batches that its consumers have under way: the drain's time is over.
+    pub(super) cut: CancellationToken,
     /// It could not start, and the service stays without it.
     ignored: bool,
     /// It sends the events of the stop, so it stops after all others.
@@ -407,12 +409,14 @@ impl Running {
                 waits_for_result: delivery.sending_queue.waits_for_result(),
             };
             let consumers = delivery.sending_queue.num_consumers.get();
-            let outlet = planned.spec.outlet(base.clone(), Arc::clone(&queue), delivery);
+            let outlet = planned.spec.outlet(base.clone(), Arc::clone(&queue), delivery, planned.on_start_error);
+            let cut = CancellationToken::new();
             let breaker = Some(outlet.breaker());
             self.board.add(Place { base: base.clone(), queue: Some(queue), breaker, pipeline: None });
             self.exporters.push(Outgoing {
                 base: base.clone(),
                 exit: exit.clone(),
+                cut: cut.clone(),
                 ignored: false,
                 last,
                 outlet: Arc::clone(&outlet),
@@ -424,14 +428,8 @@ impl Running {
                 let start = || Arc::clone(&outlet).start();
                 let starting = start_until(&base, planned.on_start_error, announce, start);
                 if base.shared.drain.begun.run_until_cancelled(starting).await == Some(true) {
-                    let mut consuming = JoinSet::new();
-                    for _ in 0..consumers {
-                        let (base, consume) = (base.clone(), Arc::clone(&outlet).consume());
-                        consuming.spawn(async move {
-                            base.abort.run_until_cancelled(measured(&base.telemetry, consume)).await.is_some()
-                        });
-                    }
-                    consuming.join_all().await;
+                    let consumer = || keep_consuming(base.clone(), Arc::clone(&outlet), cut.clone());
+                    (0..consumers).map(|_| consumer()).collect::<JoinSet<()>>().join_all().await;
                 }
             });
         }
@@ -579,5 +577,20 @@ async fn run_stage(base: Base, policy: OnStartError, announce: Announce, stage: 
     // A stop does not wait for a start.
     if base.shutdown.run_until_cancelled(starting).await == Some(true) {
         super::supervise::keep(&base, || Arc::clone(&stage).background()).await;
+    }
+}
+
+/// Runs a consumer of an exporter's queue until the queue is closed and empty, or it is cut off. What panics outside of
+/// the exporter's calls costs one batch, which is counted as cut off, and the consumer goes on.
+async fn keep_consuming(base: Base, outlet: Arc<dyn ErasedOutlet>, cut: CancellationToken) {
+    loop {
+        let consuming = contain(measured(&base.telemetry, Arc::clone(&outlet).consume()));
+        match cut.run_until_cancelled(consuming).await {
+            Some(Err(panic)) => {
+                base.count_error(panic.kind);
+                tracing::error!(component = %base.id, error = %panic, "a consumer of the queue panicked and goes on");
+            }
+            Some(Ok(())) | None => return,
+        }
     }
 }

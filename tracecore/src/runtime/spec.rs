@@ -4,7 +4,7 @@
 //! background are boxed once each; a batch is never boxed.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use futures_util::FutureExt;
@@ -12,8 +12,8 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::failure::{Failure, contain, contain_call};
-use super::{Processed, START_DEADLINE};
+use super::failure::{Failure, contain, contain_call, contain_fallible};
+use super::{OnStartError, Processed, START_DEADLINE};
 use crate::component::{Component, Exporter, Processor, Receiver};
 use crate::config::{ConfigErrors, Node};
 use crate::cx::{Base, Cx};
@@ -51,7 +51,13 @@ pub(crate) trait ExporterSpec: Send + Sync {
     fn check(&self) -> Result<(), Failure>;
 
     /// The far end of the exporter's queue.
-    fn outlet(&self, base: Base, queue: Arc<Queue>, settings: DeliverySettings) -> Arc<dyn ErasedOutlet>;
+    fn outlet(
+        &self,
+        base: Base,
+        queue: Arc<Queue>,
+        settings: DeliverySettings,
+        on_start_error: OnStartError,
+    ) -> Arc<dyn ErasedOutlet>;
 }
 
 /// Settings of a component of type `C`.
@@ -90,15 +96,17 @@ pub(crate) fn specify_exporter<C: Exporter>(
 
 /// Constructs a component. A constructor that panics is a failure like any other.
 pub(crate) fn construct<C, E: Classify>(new: impl FnOnce() -> Result<C, E>) -> Result<C, Failure> {
-    contain_call(new)?.map_err(Failure::from)
+    contain_call(|| new().map_err(Failure::from))?
 }
 
 /// Starts a component within its deadline.
 pub(crate) async fn start<E: Classify>(starting: impl Future<Output = Result<(), E>>) -> Result<(), Failure> {
-    match timeout(START_DEADLINE, contain(starting)).await {
-        Ok(started) => started?.map_err(Failure::from),
-        Err(_) => Err(Failure::new(ErrorKind::Init, format!("did not start within {START_DEADLINE:?}"))),
-    }
+    // The start is let go of within the boundary as well, if it takes too long.
+    let started = contain(async {
+        let late = || Failure::new(ErrorKind::Init, format!("did not start within {START_DEADLINE:?}"));
+        timeout(START_DEADLINE, starting).await.map_or_else(|_| Err(late()), |started| started.map_err(Failure::from))
+    });
+    started.await?
 }
 
 impl<C: Receiver> ReceiverSpec for Spec<C> {
@@ -116,7 +124,7 @@ impl<C: Receiver> ReceiverSpec for Spec<C> {
             let Some(begun) = shutdown.run_until_cancelled(start(receiver.start(&cx))).await else { return Ok(()) };
             begun?;
             started();
-            contain(receiver.run(cx)).await?.map_err(Failure::from)
+            contain_fallible(receiver.run(cx)).await
         })
     }
 }
@@ -132,6 +140,7 @@ impl<C: Processor> ProcessorSpec for Spec<C> {
             base,
             telemetry,
             instance: ArcSwapOption::empty(),
+            replacing: Mutex::new(()),
             replaced: Notify::new(),
         })
     }
@@ -142,8 +151,14 @@ impl<C: Exporter> ExporterSpec for Spec<C> {
         construct(|| C::new(self.config.clone())).map(drop)
     }
 
-    fn outlet(&self, base: Base, queue: Arc<Queue>, settings: DeliverySettings) -> Arc<dyn ErasedOutlet> {
-        Arc::new(Outlet::<C>::new(self.config.clone(), base, queue, settings))
+    fn outlet(
+        &self,
+        base: Base,
+        queue: Arc<Queue>,
+        settings: DeliverySettings,
+        on_start_error: OnStartError,
+    ) -> Arc<dyn ErasedOutlet> {
+        Arc::new(Outlet::<C>::new(self.config.clone(), base, queue, settings, on_start_error))
     }
 }
 
@@ -170,6 +185,8 @@ struct Place<C: Processor> {
     base: Base,
     telemetry: ProcessorTelemetry,
     instance: ArcSwapOption<Instance<C>>,
+    /// Held while an instance that panicked is replaced, so that one panic makes one replacement.
+    replacing: Mutex<()>,
     /// The instance was replaced: the background goes on with the new one.
     replaced: Notify,
 }
@@ -202,15 +219,20 @@ impl<C: Processor> Place<C> {
 
     /// Replaces an instance that panicked. If its start needs no waiting, the next batch finds the new one; otherwise
     /// the background starts it, and what comes before that must come again.
-    fn replace(&self, panic: &Failure) {
+    fn replace(&self, panicked: &Arc<Instance<C>>, panic: &Failure) {
+        let _one_at_a_time = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.instance.load().as_ref().is_none_or(|current| !Arc::ptr_eq(current, panicked)) {
+            return;
+        }
         self.base.stopped(StopReason::Crashed);
+        self.base.supervised_after(State::RecoverableError, panic);
         self.base.restarted(panic.kind);
+        self.base.end_incarnation();
         let began = Instant::now();
         if matches!(self.make().now_or_never(), Some(Ok(()))) {
             self.base.started(began.elapsed());
         } else {
             self.instance.store(None);
-            self.base.supervised_after(State::RecoverableError, panic);
         }
         self.replaced.notify_one();
     }
@@ -238,7 +260,7 @@ impl<C: Processor> Stage for Place<C> {
             // `on_start_error: retry` is still trying: what comes before that must come again.
             return Processed::Refused(Refusal::RETRYABLE);
         };
-        let processed = contain_call(|| instance.component.process(batch, &instance.cx));
+        let processed = contain_call(|| instance.component.process(batch, &instance.cx).map_err(Failure::from));
         self.telemetry.observe_latency(began.elapsed());
         match processed {
             Ok(Ok(Some(batch))) => {
@@ -254,12 +276,12 @@ impl<C: Processor> Stage for Place<C> {
                 self.telemetry.dropped(ProcessorDropReason::Filtered, items);
                 Processed::Dropped
             }
-            Ok(Err(error)) => self.failed(items, &Failure::from(error), passage),
+            Ok(Err(failure)) => self.failed(items, &failure, passage),
             Err(panic) => {
                 self.base.count_error(ErrorKind::Panic);
                 self.base.remember(panic.kind, &panic.message);
                 tracing::error!(component = %self.base.id, items, error = %panic, "the processor panicked: one batch is lost");
-                self.replace(&panic);
+                self.replace(&instance, &panic);
                 self.lose(items, ProcessorDropReason::Panic, passage)
             }
         }
@@ -269,6 +291,8 @@ impl<C: Processor> Stage for Place<C> {
         Box::pin(async move {
             loop {
                 let Some(instance) = self.instance.load_full() else {
+                    // What a start that did not end has spawned.
+                    self.base.end_incarnation();
                     let began = Instant::now();
                     self.make().await?;
                     self.base.started(began.elapsed());
@@ -278,7 +302,7 @@ impl<C: Processor> Stage for Place<C> {
                 tokio::select! {
                     biased;
                     () = self.replaced.notified() => {}
-                    ended = contain(instance.component.background(&instance.cx)) => return ended?.map_err(Failure::from),
+                    ended = contain_fallible(instance.component.background(&instance.cx)) => return ended,
                 }
             }
         })

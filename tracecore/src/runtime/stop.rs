@@ -1,6 +1,7 @@
 //! The order in which everything stops. Each step has a deadline, and what it leaves is counted.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
@@ -54,13 +55,18 @@ async fn stop_components(running: &mut Running, deadline: Instant) {
     stop_receivers(running, deadline).await;
     let exporters = std::mem::take(&mut running.exporters);
     let (last, first): (Vec<_>, Vec<_>) = exporters.iter().partition(|exporter| exporter.last);
-    stop_processors(&running.stages, &mut running.backgrounds).await;
-    stop_exporters(&running.shared, &first, &mut running.consumers, deadline).await;
+    // Side by side: no batch meets a processor any more, and one that is slow to stop must not cost the queues their time.
+    tokio::join!(
+        stop_processors(&running.stages, &mut running.backgrounds),
+        drain(&running.shared, &first, &mut running.consumers, deadline),
+    );
+    stop_exporters(&first).await;
     // What these have told until here is still sent.
     running.mirrors.end_pipeline().await;
     stop_processors(&running.last.stages, &mut running.last.backgrounds).await;
     let deadline = deadline.max(Instant::now() + LAST_DRAIN);
-    stop_exporters(&running.shared, &last, &mut running.last.consumers, deadline).await;
+    drain(&running.shared, &last, &mut running.last.consumers, deadline).await;
+    stop_exporters(&last).await;
 }
 
 async fn stop_receivers(running: &mut Running, deadline: Instant) {
@@ -74,7 +80,12 @@ async fn stop_receivers(running: &mut Running, deadline: Instant) {
         tracing::warn!("a receiver did not stop in time and was aborted");
         abort(&mut running.supervisors).await;
     }
-    join_all(running.receivers.iter().map(|base| end(base, deadline))).await;
+    // One whose supervisor was aborted has not stopped by itself.
+    let reason = |base: &Base| match base.ended.load(Ordering::Relaxed) {
+        true => StopReason::Graceful,
+        false => StopReason::Crashed,
+    };
+    join_all(running.receivers.iter().map(|base| end(base, deadline, reason(base)))).await;
 }
 
 async fn stop_processors(stages: &[Arc<dyn Stage>], backgrounds: &mut JoinSet<()>) {
@@ -91,20 +102,22 @@ async fn stop_processors(stages: &[Arc<dyn Stage>], backgrounds: &mut JoinSet<()
 
 async fn stop_processor(stage: &Arc<dyn Stage>) {
     let base = stage.base();
+    let mut reason = StopReason::Graceful;
     if timeout(STOP_DEADLINE, Arc::clone(stage).stop()).await.is_err() {
         tracing::warn!(component = %base.id, deadline = ?STOP_DEADLINE, "the processor did not stop in time");
+        reason = StopReason::Crashed;
     }
-    end(base, Instant::now() + STOP_DEADLINE).await;
+    end(base, Instant::now() + STOP_DEADLINE, reason).await;
 }
 
-async fn stop_exporters(shared: &Shared, exporters: &[&Outgoing], consumers: &mut JoinSet<()>, deadline: Instant) {
+async fn stop_exporters(exporters: &[&Outgoing]) {
     seam::point().await;
-    drain(shared, exporters, consumers, deadline).await;
     join_all(exporters.iter().map(|exporter| stop_exporter(exporter))).await;
 }
 
 /// Lets the exporters empty their queues until the deadline; counts what is then left.
 async fn drain(shared: &Shared, exporters: &[&Outgoing], consumers: &mut JoinSet<()>, deadline: Instant) {
+    seam::point().await;
     shared.drain.begin(deadline);
     for exporter in exporters {
         exporter.exit.queue.close();
@@ -112,7 +125,7 @@ async fn drain(shared: &Shared, exporters: &[&Outgoing], consumers: &mut JoinSet
     if !joined(consumers, deadline).await {
         // Each consumer lets go of the batch that it has under way, and that batch is counted below.
         for exporter in exporters {
-            exporter.base.abort.cancel();
+            exporter.cut.cancel();
         }
         if !joined(consumers, Instant::now() + ABORT_GRACE).await {
             abort(consumers).await;
@@ -131,16 +144,17 @@ async fn drain(shared: &Shared, exporters: &[&Outgoing], consumers: &mut JoinSet
 async fn stop_exporter(exporter: &Outgoing) {
     let base = &exporter.base;
     base.ask_to_stop(Instant::now() + STOP_DEADLINE);
+    let mut reason = StopReason::Graceful;
     if timeout(STOP_DEADLINE, Arc::clone(&exporter.outlet).stop()).await.is_err() {
         tracing::warn!(component = %base.id, deadline = ?STOP_DEADLINE, "the exporter did not stop in time");
+        reason = StopReason::Crashed;
     }
-    end(base, Instant::now() + STOP_DEADLINE).await;
+    end(base, Instant::now() + STOP_DEADLINE, reason).await;
 }
 
 /// Waits for the tasks of a component until the deadline, then aborts them: the component has stopped.
-async fn end(base: &Base, deadline: Instant) {
+async fn end(base: &Base, deadline: Instant, mut reason: StopReason) {
     base.tasks.close();
-    let mut reason = StopReason::Graceful;
     if timeout_at(deadline, base.tasks.wait()).await.is_err() {
         reason = StopReason::Crashed;
         tracing::warn!(component = %base.id, role = %base.role(), "tasks of the component did not stop in time and were aborted");

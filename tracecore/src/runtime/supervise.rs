@@ -4,6 +4,7 @@
 //! its restart budget is used up: then it is a permanent error, and the rest of the collector goes on. The supervisor
 //! holds what outlives a life (its id, its metrics, its sockets); its neighbours notice nothing.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -114,6 +115,7 @@ impl Lives {
                 base.count_error(failure.kind);
                 tracing::warn!(component = %base.id, %role, error = %failure, "component could not start and is ignored");
                 base.supervised_after(State::PermanentError, failure);
+                base.let_go();
                 self.announce.first(FirstStart::Ignored);
                 self.announce.release();
                 false
@@ -157,6 +159,7 @@ impl Lives {
         base.count_error(failure.kind);
         let Some(wait) = self.restarts.wait() else {
             give_up(&base, failure);
+            base.let_go();
             return false;
         };
         tracing::error!(component = %base.id, role = %base.role(), kind = %failure.kind, error = %failure, ?wait, "component failed and will run again");
@@ -219,6 +222,8 @@ pub(crate) async fn supervise(
             None => life.await,
         };
         if base.shutdown.is_cancelled() {
+            failed_to_stop(&base, ended);
+            base.ended.store(true, Ordering::Relaxed);
             return;
         }
         let failure = failure_of(ended);
@@ -228,6 +233,16 @@ pub(crate) async fn supervise(
         }
     }
     base.shutdown.cancelled().await;
+    base.ended.store(true, Ordering::Relaxed);
+}
+
+/// Tells of a life that was asked to end and did so with a failure.
+fn failed_to_stop(base: &Base, ended: Result<Result<(), Failure>, Failure>) {
+    if let Ok(Err(failure)) | Err(failure) = ended {
+        base.count_error(failure.kind);
+        base.remember(failure.kind, &failure.message);
+        tracing::warn!(component = %base.id, role = %base.role(), kind = %failure.kind, error = %failure, "component failed while it stopped");
+    }
 }
 
 /// Starts something that then waits for calls (an exporter, a processor), trying again as `policy` says. True once it
@@ -262,7 +277,7 @@ pub(crate) async fn keep(base: &Base, run: impl Fn() -> BoxFuture<'static, Resul
     loop {
         let ended = contain(measured(&base.telemetry, run())).await;
         if base.shutdown.is_cancelled() {
-            return;
+            return failed_to_stop(base, ended);
         }
         let failure = failure_of(ended);
         base.count_error(failure.kind);

@@ -67,6 +67,8 @@ pub enum Background {
     Panic,
     /// Return an error.
     Fail,
+    /// Do nothing more, not even stop.
+    IgnoreShutdown,
 }
 
 type Process = Box<dyn FnMut(Batch) -> Result<Option<Batch>, ProcessFailure> + Send>;
@@ -190,6 +192,7 @@ impl Processor for TestProcessor {
         match cx.until_shutdown(told.recv()).await {
             Some(Some(Background::Panic)) => panic!("told to panic in the background"),
             Some(Some(Background::Fail)) => Err(ProcessFailure::ForNow),
+            Some(Some(Background::IgnoreShutdown)) => std::future::pending().await,
             Some(None) | None => Ok(()),
         }
     }

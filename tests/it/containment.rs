@@ -1,0 +1,135 @@
+//! What goes wrong beside the calls of a component stays with that component too.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracecore::error::{ErrorKind, Retry};
+use tracecore::prelude::*;
+use tracecore::status::State;
+use tracecore::testing::{
+    Answer, Background, RecordingExporter, ScriptedProcessor, ScriptedReceiver, Start, TestService, metrics, pipeline,
+    within_ceiling,
+};
+
+/// Fails with an error that cannot be told.
+#[exporter("test_untellable", error = Untellable)]
+struct Exporting;
+
+/// An error of which the text panics, for as long as it is told to.
+#[derive(Debug)]
+struct Untellable;
+
+static PANICS: AtomicBool = AtomicBool::new(true);
+
+impl fmt::Display for Untellable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        assert!(!PANICS.load(Ordering::Relaxed), "told to panic while it is told");
+        f.write_str("told")
+    }
+}
+
+impl std::error::Error for Untellable {}
+
+impl Classify for Untellable {
+    const KINDS: &'static [ErrorKind] = &[ErrorKind::Io];
+
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Io
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::Permanent
+    }
+}
+
+impl Exporter for Exporting {
+    fn new(_: NoConfig) -> Result<Self, Untellable> {
+        Ok(Exporting)
+    }
+
+    async fn export(&self, _: &Batch, _: &Cx<Self>) -> Result<(), Untellable> {
+        Err(Untellable)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_panics_when_it_is_told_costs_its_batch_and_no_consumer() {
+    let receiver = ScriptedReceiver::new();
+    let yaml = pipeline(&receiver, "none", "sending_queue: {num_consumers: 1}");
+    let yaml = yaml.replace("    key: none\n", "").replace("test_sink", "test_untellable");
+    let service = TestService::start(&yaml).await;
+    assert!(receiver.emit(metrics("untellable", 1)).await.is_accepted());
+    let dropped = "tracecore_exporter_dropped_total";
+    service.wait_metric(dropped, &[("reason", "panic")], |items| items == 1.0).await;
+    PANICS.store(false, Ordering::Relaxed);
+    assert!(receiver.emit(metrics("tellable", 1)).await.is_accepted());
+    service.wait_metric(dropped, &[("reason", "permanent")], |items| items == 1.0).await;
+    service.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_processor_that_is_slow_to_stop_costs_the_queues_none_of_their_time() {
+    let (receiver, mut exporter) = (ScriptedReceiver::new(), RecordingExporter::answering(Answer::Stall));
+    let mut processor = ScriptedProcessor::new(|batch| Ok(Some(batch)));
+    let yaml = pipeline(&receiver, &exporter, "")
+        .replace(
+            "exporters:\n  test_sink",
+            &format!("processors:\n  test_processor:\n    key: {processor}\nexporters:\n  test_sink"),
+        )
+        .replace("      exporters: [", "      processors: [test_processor]\n      exporters: [")
+        .replace("service:\n", "service:\n  drain_timeout: 1s\n");
+    let service = TestService::start(&yaml).await;
+    within_ceiling(processor.background_begins()).await;
+    processor.tell(Background::IgnoreShutdown);
+    assert!(receiver.emit(metrics("queued", 3)).await.is_accepted());
+    exporter.called().await;
+    let began = Instant::now();
+    let released = async {
+        // Past the half of the drain, while the processor's background is still waited for.
+        tokio::time::advance(Duration::from_millis(600)).await;
+        exporter.release(1);
+    };
+    tokio::join!(service.stop(), released);
+    assert_eq!(exporter.items(), 3, "after {:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exporter_in_probe_that_panicked_waits_for_its_endpoint_and_burns_no_budget() {
+    let (receiver, exporter) = (ScriptedReceiver::new(), RecordingExporter::answering(Answer::Panic));
+    let yaml = pipeline(&receiver, &exporter, "on_start_error: probe")
+        .replace("service:\n", "service:\n  restart_budget: 2\n");
+    let service = TestService::start(&yaml).await;
+    exporter.on_start(Start::Fail);
+    assert!(receiver.emit(metrics("hapless", 1)).await.is_accepted());
+    service.wait_status("test_sink", State::RecoverableError).await;
+    tokio::time::advance(Duration::from_secs(600)).await;
+    exporter.answer(|_| Answer::Accept);
+    exporter.on_start(Start::Ready);
+    service.wait_healthy("test_sink").await;
+    service.wait_metric("tracecore_exporter_calls_total", &[("result", "success")], |calls| calls == 1.0).await;
+    service.stop().await;
+    assert_eq!(exporter.items(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_instance_said_of_itself_ends_with_it_in_a_processor_too() {
+    let (receiver, exporter) = (ScriptedReceiver::new(), RecordingExporter::new());
+    let processor = ScriptedProcessor::new(|_| panic!("told to panic"));
+    let yaml = pipeline(&receiver, &exporter, "")
+        .replace(
+            "exporters:\n  test_sink",
+            &format!("processors:\n  test_processor:\n    key: {processor}\nexporters:\n  test_sink"),
+        )
+        .replace("      exporters: [", "      processors: [test_processor]\n      exporters: [");
+    let service = TestService::start(&yaml).await;
+    for _ in 0..3 {
+        assert!(!receiver.emit(metrics("poison", 1)).await.is_accepted());
+    }
+    let labels = [("component_id", "test_processor"), ("reason", "crashed")];
+    assert_eq!(service.sample("tracecore_component_stopped_total", &labels), 3.0);
+    assert_eq!(service.sample("tracecore_component_starts_total", &labels[..1]), 4.0, "each panic makes one anew");
+    service.wait_healthy("test_processor").await;
+    service.stop().await;
+}
