@@ -29,7 +29,7 @@ service: {pipelines: {metrics: {receivers: [points], processors: [discard], expo
 
 /// What each batch meets in every pipeline: a processor, a queue, an exporter.
 const RELAY: &str = "
-receivers: {relay: {}}
+receivers: {relay: {lane: LANE}}
 processors: {pass: {}}
 exporters: {sink: {}}
 service: {pipelines: {logs: {receivers: [relay], processors: [pass], exporters: [sink]}}}
@@ -59,17 +59,17 @@ pub(crate) fn benchmarks() -> Vec<Benchmark> {
         Benchmark {
             item: "batch",
             counted_calls: 2000,
-            ..Benchmark::new("pipeline/relay", || relay(Level::default(), true))
+            ..Benchmark::new("pipeline/relay", || relay(0, Level::default(), true))
         },
         Benchmark {
             item: "batch",
             counted_calls: 2000,
-            ..Benchmark::new("pipeline/relay_detailed", || relay(Level::Detailed, true))
+            ..Benchmark::new("pipeline/relay_detailed", || relay(1, Level::Detailed, true))
         },
         Benchmark {
             item: "batch",
             counted_calls: 2000,
-            ..Benchmark::new("pipeline/relay_untold", || relay(Level::None, false))
+            ..Benchmark::new("pipeline/relay_untold", || relay(2, Level::None, false))
         },
     ];
     // A build without the receiver has everything else.
@@ -90,8 +90,9 @@ static DELIVERED: Semaphore = Semaphore::const_new(0);
 /// Sets of points that are to be emitted.
 static ORDERED: Semaphore = Semaphore::const_new(0);
 
-/// Batches that are to be relayed.
-static RELAYED: Semaphore = Semaphore::const_new(0);
+/// Batches that are to be relayed, by the lane of the receiver: a semaphore serves first who came first, and all of them
+/// wait in one process.
+static RELAYED: [Semaphore; 3] = [const { Semaphore::const_new(0) }; 3];
 
 /// Sets of points that were.
 static EMITTED: Semaphore = Semaphore::const_new(0);
@@ -140,17 +141,26 @@ impl Processor for Pass {
 }
 
 /// Emits one and the same batch when it is told to.
-#[receiver("relay", signals = [Logs])]
-struct Relay;
+#[receiver("relay", signals = [Logs], config = RelayConfig)]
+struct Relay {
+    config: RelayConfig,
+}
+
+/// Settings of the `relay` receiver.
+#[config]
+struct RelayConfig {
+    /// Which of the orders are its own.
+    lane: usize,
+}
 
 impl Receiver for Relay {
-    fn new(_: NoConfig) -> Result<Self, Never> {
-        Ok(Relay)
+    fn new(config: RelayConfig) -> Result<Self, Never> {
+        Ok(Relay { config })
     }
 
     async fn run(self, mut cx: Cx<Self>) -> Result<(), Never> {
         let batch = tracecore::testing::logs("relayed", 10);
-        while let Some(Ok(order)) = cx.until_shutdown(RELAYED.acquire()).await {
+        while let Some(Ok(order)) = cx.until_shutdown(RELAYED[self.config.lane].acquire()).await {
             order.forget();
             cx.emit(batch.clone()).await;
         }
@@ -248,16 +258,16 @@ fn points() -> Calls {
 }
 
 /// Orders batches one by one, so that none waits for room, and waits until each is delivered.
-fn relay(level: Level, events: bool) -> Calls {
+fn relay(lane: usize, level: Level, events: bool) -> Calls {
     let build = BuildInfo::new("costs", "0.0.0", "");
     let resource = Resource::detect(&build);
     let telemetry = SelfTelemetry::builder(build, resource).level(level).build().expect("its constants are right");
     let builder = Service::builder().telemetry(telemetry).events_enabled(events);
-    let (runtime, running) = start_with(builder, RELAY, Time::Skipped);
+    let (runtime, running) = start_with(builder, &RELAY.replace("LANE", &lane.to_string()), Time::Skipped);
     Box::new(move |calls| {
         let _running = &running;
         for _ in 0..calls {
-            RELAYED.add_permits(1);
+            RELAYED[lane].add_permits(1);
             wait(&runtime, &DELIVERED, 1);
         }
     })

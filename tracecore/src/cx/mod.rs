@@ -180,8 +180,8 @@ impl<C: Component> Cx<C> {
             return Ok(Arc::clone(kept));
         }
         let bound = Arc::new(Bound::bind(address).await?);
-        let mut sockets = self.base.sockets.lock().unwrap_or_else(PoisonError::into_inner);
-        sockets.insert(address.to_owned(), Arc::clone(&bound));
+        let kept = (address.to_owned(), Arc::clone(&bound));
+        self.base.sockets.lock().unwrap_or_else(PoisonError::into_inner).extend([kept]);
         self.base.acquired(LISTENER);
         Ok(bound)
     }

@@ -286,6 +286,12 @@ pub(super) struct Last {
     pub(super) backgrounds: JoinSet<()>,
 }
 
+/// What feeds a pipeline and where it ends, as positions among the receivers and the exporters of the service.
+struct Ends {
+    receivers: Vec<usize>,
+    exporters: Vec<usize>,
+}
+
 /// A running exporter.
 pub(super) struct Outgoing {
     pub(super) base: Base,
@@ -357,7 +363,7 @@ impl Running {
         }
         let mut pending = Vec::new();
         for (index, planned) in plan.receivers.into_iter().enumerate() {
-            let fed = feeds.iter().zip(&branches).filter(|(feed, _)| feed.contains(&index));
+            let fed = feeds.iter().zip(&branches).filter(|(feed, _)| feed.receivers.contains(&index));
             let route = Route { branches: fed.map(|(_, branch)| Arc::clone(branch)).collect() };
             pending.push(self.start_receiver(planned, route, readiness.clone()));
         }
@@ -377,11 +383,12 @@ impl Running {
     }
 
     /// All that takes part in a pipeline, in the order in which a batch meets it.
-    fn members(&self, branch: &Branch, feed: &[usize]) -> Vec<Base> {
-        let receivers = feed.iter().filter_map(|index| self.receivers.get(*index)).cloned();
+    fn members(&self, branch: &Branch, ends: &Ends) -> Vec<Base> {
+        let receivers = ends.receivers.iter().filter_map(|index| self.receivers.get(*index)).cloned();
         let processors = branch.processors.iter().map(|stage| stage.base().clone());
-        let ends = |exporter: &&Outgoing| branch.exits.iter().any(|exit| exit.id == exporter.exit.id);
-        let exporters = self.exporters.iter().filter(ends).map(|exporter| exporter.base.clone());
+        // One that is ignored too: without it the pipeline is not well.
+        let exporters = ends.exporters.iter().filter_map(|index| self.exporters.get(*index));
+        let exporters = exporters.map(|exporter| exporter.base.clone());
         receivers.chain(processors).chain(exporters).collect()
     }
 
@@ -439,12 +446,12 @@ impl Running {
         Ok(())
     }
 
-    /// Starts the processors of all pipelines; the branches that they make, and which receivers feed each.
+    /// Starts the processors of all pipelines; the branches that they make, and what feeds and what ends each.
     async fn start_processors(
         &mut self,
         plan: Vec<PlannedPipeline>,
         readiness: &Readiness,
-    ) -> Result<(Vec<Arc<Branch>>, Vec<Vec<usize>>), StartError> {
+    ) -> Result<(Vec<Arc<Branch>>, Vec<Ends>), StartError> {
         let mut pending = Vec::new();
         let mut branches = Vec::new();
         let mut feeds = Vec::new();
@@ -477,7 +484,7 @@ impl Running {
             let exits = exits.filter(|exporter| !exporter.ignored).map(|exporter| exporter.exit.clone()).collect();
             let telemetry = self.shared.telemetry.pipeline(&pipeline.id.to_string());
             branches.push(Arc::new(Branch { id: pipeline.id, telemetry, processors, exits }));
-            feeds.push(pipeline.receivers);
+            feeds.push(Ends { receivers: pipeline.receivers, exporters: pipeline.exporters });
         }
         for pending in pending {
             pending.wait().await?;

@@ -192,7 +192,7 @@ impl Processor for TestProcessor {
         match cx.until_shutdown(told.recv()).await {
             Some(Some(Background::Panic)) => panic!("told to panic in the background"),
             Some(Some(Background::Fail)) => Err(ProcessFailure::ForNow),
-            Some(Some(Background::IgnoreShutdown)) => std::future::pending().await,
+            Some(Some(Background::IgnoreShutdown)) => pending().await,
             Some(None) | None => Ok(()),
         }
     }
