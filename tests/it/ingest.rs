@@ -392,11 +392,27 @@ async fn a_request_in_flight_is_answered_before_the_receiver_stops() {
 }
 
 #[tokio::test]
-async fn a_request_that_does_not_end_is_cut_before_the_receiver_is_late() {
+async fn a_request_whose_batch_is_not_delivered_is_told_so_at_the_end_of_the_drain() {
     let (server, mut sink) = (Server::new(), Sink::answering(Answer::Stall));
     let yaml = yaml(&server, "", &waiting(&sink), "").replace("service:\n", "service:\n  drain_timeout: 400ms\n");
     let rig = Rig::start(&yaml).await;
-    let _client = in_flight(&server, &mut sink).await;
+    let mut client = in_flight(&server, &mut sink).await;
+    let mut answer = String::new();
+    let (told, read) = tokio::join!(rig.stop(), client.read_to_string(&mut answer));
+    read.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
+    needs_events!();
+    assert!(was_told(&told, &event!("service.stopped", component = "test_server", reason = "graceful")));
+}
+
+#[tokio::test]
+async fn a_request_that_does_not_end_is_cut_before_the_receiver_is_late() {
+    let (server, sink) = (Server::new(), Sink::new());
+    let yaml = to_sink(&server, &sink).replace("service:\n", "service:\n  drain_timeout: 400ms\n");
+    let rig = Rig::start(&yaml).await;
+    let mut client = TcpStream::connect(server.address().await).await.unwrap();
+    client.write_all(b"POST /v1/metrics HTTP/1.1\r\nhost: test\r\ncontent-length: 9\r\n\r\n").await.unwrap();
+    rig.wait_metric("tracecore_receiver_connections_active", &[], |open| open == 1.0).await;
     let told = rig.stop().await;
     needs_events!();
     assert!(was_told(&told, &event!("connection.closed", component = "test_server", reason = "cut")));

@@ -6,11 +6,13 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracecore::component::Role;
+use tracecore::emit::{Refusal, Verdict};
 use tracecore::events::{BatchEvent, Event, Filter as EventFilter, Occurrence};
+use tracecore::signal::Batch;
 use tracecore::testing::{
     Answer, Command, ExportFailure as SinkError, RecordingExporter as Sink, ScriptedProcessor as Filter,
-    ScriptedReceiver as Source, Start, TestService as Rig, assert_event, build, events_enabled, metrics, needs_events,
-    pipeline, scrape, wait_until, within_ceiling,
+    ScriptedReceiver as Source, Start, TestService as Rig, assert_event, build, event, events_enabled, metrics,
+    needs_events, pipeline, scrape, wait_until, within_ceiling,
 };
 
 /// The default of `service.drain_timeout`.
@@ -121,6 +123,85 @@ async fn a_receiver_that_ignores_the_shutdown_is_aborted() {
     assert!(began.elapsed() < DRAIN + REST, "{:?}", began.elapsed());
     assert!(within_ceiling(released).await.is_err(), "its tasks went with it");
     assert_eq!(sink.items(), 1);
+}
+
+/// How the receiver stopped, by its event.
+fn ended(events: &[Arc<Occurrence>]) -> bool {
+    let gracefully = event!("service.stopped", component = "test_source", reason = "graceful");
+    events.iter().any(|event| gracefully.accepts(event)) || !events_enabled()
+}
+
+/// Emits a batch, in `run` or in a task beside it.
+fn send(source: &Source, beside: bool, batch: Batch) -> oneshot::Receiver<Verdict> {
+    let (reply, verdict) = oneshot::channel();
+    source.tell(if beside { Command::EmitBeside(batch, reply) } else { Command::Emit(batch, reply) });
+    verdict
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_refuses_at_once_who_waits_for_room_and_delivers_what_was_accepted() {
+    needs_events!();
+    for beside in [false, true] {
+        let (source, mut sink) = (Source::new(), Sink::answering(Answer::Stall));
+        let settings = "sending_queue: {queue_size: 1, num_consumers: 1, on_overflow: block}";
+        let mut rig = Rig::start(&pipeline(&source, &sink, settings)).await;
+        assert!(source.emit(metrics("accepted", 2)).await.is_accepted());
+        sink.called().await;
+        let waiting = send(&source, beside, metrics("waits for room", 3));
+        assert_event!(rig, "resource.exhausted", resource = "queue");
+        let began = Instant::now();
+        let refused = async {
+            let verdict = within_ceiling(waiting).await.expect("the receiver ends after its emits");
+            assert!(matches!(verdict, Verdict::Refused(Refusal::Retryable { .. })), "{verdict:?}");
+            sink.release(1);
+        };
+        let (events, ()) = tokio::join!(rig.stop(), refused);
+        assert_eq!(began.elapsed(), Duration::ZERO, "nothing waits");
+        assert!(ended(&events));
+        assert_eq!((shutdown_losses(&events), sink.items()), (vec![], 2));
+    }
+}
+
+/// Each holds a delivery up in another way.
+const HELD_UP: [&str; 2] = [
+    "retry_on_failure: {initial_interval: 1h, max_interval: 1h}",
+    "circuit_breaker: {failure_threshold: 1, open_duration: 1h}\nretry_on_failure: {initial_interval: 1s}",
+];
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_the_result_hears_it_as_soon_as_a_stop_lets_it_be_delivered() {
+    for (held_up, beside) in HELD_UP.into_iter().zip([false, true]).chain(HELD_UP.into_iter().zip([true, false])) {
+        let (source, sink) = (Source::new(), Sink::failing(SinkError::Away));
+        let settings = format!("sending_queue: {{wait_for_result: true}}\n{held_up}");
+        let rig = Rig::start(&pipeline(&source, &sink, &settings)).await;
+        let waiting = send(&source, beside, metrics("waits for its result", 3));
+        rig.wait_metric("tracecore_exporter_calls_total", &[("result", "failure")], |calls| calls >= 1.0).await;
+        sink.answer(|_| Answer::Accept);
+        let began = Instant::now();
+        let events = rig.stop().await;
+        assert_eq!(began.elapsed(), Duration::ZERO, "{held_up}");
+        assert_eq!(within_ceiling(waiting).await, Ok(Verdict::Accepted), "{held_up}");
+        assert!(ended(&events), "{held_up}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_result_that_never_comes_hears_so_at_the_end_of_the_drain() {
+    needs_events!();
+    for beside in [false, true] {
+        let (source, mut sink) = (Source::new(), Sink::answering(Answer::Stall));
+        let settings = "timeout: 1h\nsending_queue: {wait_for_result: true}";
+        let rig = Rig::start(&pipeline(&source, &sink, settings)).await;
+        let waiting = send(&source, beside, metrics("stuck", 3));
+        sink.called().await;
+        let began = Instant::now();
+        let events = rig.stop().await;
+        assert!((DRAIN..DRAIN + Duration::from_millis(100)).contains(&began.elapsed()), "{:?}", began.elapsed());
+        let verdict = within_ceiling(waiting).await.expect("the receiver is not aborted");
+        assert!(matches!(verdict, Verdict::Refused(Refusal::Retryable { .. })), "{verdict:?}");
+        assert!(ended(&events));
+        assert_eq!(shutdown_losses(&events), [3]);
+    }
 }
 
 /// The events of a stop that tell its order: who stopped, by role.

@@ -11,7 +11,7 @@ mod times;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracecore::events::Occurrence;
+use tracecore::events::{Event, Occurrence, ServiceEvent, TaskEvent};
 
 use crate::plan::Plan;
 use crate::world::{Outcome, Record};
@@ -51,6 +51,18 @@ impl Oracle<'_> {
     /// The events of one component, in order.
     fn events_of<'b>(&'b self, id: &'b str) -> impl Iterator<Item = (Duration, &'b Arc<Occurrence>)> {
         self.record.events.iter().filter(move |(_, event)| event.component() == id).map(|(at, event)| (*at, event))
+    }
+
+    /// Whether a life of this receiver ended after this moment. During a stop that changes no state: its task tells of it.
+    fn ended_since(&self, receiver: usize, since: Duration) -> bool {
+        self.events_of(&receiver_id(receiver)).any(|(at, event)| {
+            let ended = match event.event {
+                Event::Service(ServiceEvent::StatusChanged { to, .. }) => to.is_error(),
+                Event::Task(TaskEvent::Failed { .. }) => true,
+                _ => false,
+            };
+            ended && at >= since
+        })
     }
 
     fn leftovers(&mut self) {

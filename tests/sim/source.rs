@@ -3,10 +3,11 @@
 //! Beside the kit's `test_source` it has callers that go away, batches whose correlation id the test chooses, and a task
 //! that can panic while `run` waits.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tracecore::emit::Emitter;
 use tracecore::prelude::*;
 use tracecore::testing::{Scripts, Start};
@@ -150,10 +151,15 @@ impl Receiver for SimSource {
         let script = self.script;
         let _held = Arc::clone(&script.held);
         let saboteur = Arc::clone(&script);
+        // It ends with `run`, or the stop would have to abort it.
+        let (_runs, ended) = oneshot::channel::<Infallible>();
         cx.spawn("saboteur", async move {
             let _held = Arc::clone(&saboteur.held);
-            saboteur.task_panics.notified().await;
-            panic!("told to panic in a task");
+            tokio::select! {
+                biased;
+                () = saboteur.task_panics.notified() => panic!("told to panic in a task"),
+                _ = ended => {}
+            }
         });
         let mut told = script.told.lock().await;
         while let Some(Some(order)) = cx.until_shutdown(told.recv()).await {

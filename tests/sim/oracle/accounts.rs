@@ -213,12 +213,6 @@ impl Oracle<'_> {
 
     /// After everything was healed and had time, nothing is under way, and what works delivers.
     pub(super) fn rest(&mut self) {
-        for (index, entry) in self.record.ledger.iter().enumerate() {
-            let settled = entry.begun.is_none() || entry.ended.is_some() || entry.left;
-            // A receiver that panicked took its callers with it: nobody hears them any more, and nothing is left of them.
-            let hears = entry.begun.is_some_and(|begun| !self.ended_since(entry.receiver, begun));
-            self.must(settled || !hears, || format!("batch {} never had a verdict", index + 1));
-        }
         for exporter in 0..self.plan.exporters.len() {
             let id = exporter_id(exporter);
             let left = self.dropped_by(&id).get(SHUTDOWN).copied().unwrap_or_default();
@@ -230,18 +224,6 @@ impl Oracle<'_> {
         for id in self.record.farewell.clone() {
             self.farewell(id);
         }
-    }
-
-    /// Whether a life of this receiver ended after this moment.
-    fn ended_since(&self, receiver: usize, since: std::time::Duration) -> bool {
-        let id = receiver_id(receiver);
-        self.events_of(&id).any(|(at, event)| {
-            let to = match event.event {
-                Event::Service(ServiceEvent::StatusChanged { to, .. }) => to,
-                _ => return false,
-            };
-            at >= since && to.is_error()
-        })
     }
 
     /// The last batch of a receiver finds its way, unless something on it has been given up.

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use tracecore::events::{BatchEvent, CorrelationId, Event, ExportEvent, RetryEvent, ServiceEvent};
+use tracecore::telemetry::StopReason;
 
-use super::{Oracle, exporter_id};
+use super::{Oracle, exporter_id, receiver_id};
 use crate::faults::Fault;
+use crate::plan::ExporterPlan;
 use crate::world::Outcome;
 
 /// How exact tokio's timers are.
@@ -20,6 +22,7 @@ const STOP_REST: Duration = Duration::from_secs(1);
 impl Oracle<'_> {
     pub(super) fn times(&mut self) {
         self.verdicts_at_once();
+        self.verdicts_at_the_stop();
         self.starts_and_stop();
         for exporter in 0..self.plan.exporters.len() {
             // A batch that comes by two pipelines is under way twice under one id.
@@ -40,6 +43,33 @@ impl Oracle<'_> {
             self.must(may_wait || begun == ended, || {
                 format!("batch {}: {verdict:?} only after {:?}", index + 1, ended.saturating_sub(begun))
             });
+        }
+    }
+
+    /// A stop ends every emission: what waits for room at once, what waits for a result with its delivery. So no receiver
+    /// is aborted.
+    fn verdicts_at_the_stop(&mut self) {
+        let Some(asked) = self.record.asked.filter(|_| self.record.outcome != Outcome::CutOff) else { return };
+        for (index, entry) in self.record.ledger.iter().enumerate() {
+            let Some(begun) = entry.begun.filter(|_| !entry.left) else { continue };
+            // A receiver that panicked took its callers with it.
+            let hears = !self.ended_since(entry.receiver, begun);
+            self.must(entry.ended.is_some() || !hears, || format!("batch {} never had a verdict", index + 1));
+            let pipelines = self.plan.pipelines.iter().filter(|pipeline| pipeline.receivers.contains(&entry.receiver));
+            let mut exporters = pipelines.flat_map(|pipeline| &pipeline.exporters).map(|e| &self.plan.exporters[*e]);
+            let waits = exporters.any(ExporterPlan::waits);
+            if let Some((ended, verdict)) = entry.ended {
+                self.must(waits || ended <= asked.max(begun), || {
+                    format!("batch {}: {verdict:?} only {:?} after the stop", index + 1, ended.saturating_sub(asked))
+                });
+            }
+        }
+        for receiver in 0..self.plan.receivers.len() {
+            let id = receiver_id(receiver);
+            let crashed = self.events_of(&id).any(|(_, event)| {
+                matches!(event.event, Event::Service(ServiceEvent::Stopped { reason }) if reason != StopReason::Graceful)
+            });
+            self.must(!crashed, || format!("{id} was aborted by the stop"));
         }
     }
 

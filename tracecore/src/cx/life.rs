@@ -64,6 +64,7 @@ pub(crate) struct Fatal {
 /// The end of the service: queues are emptied until a deadline.
 #[derive(Debug, Default)]
 pub(crate) struct Drain {
+    /// The service was asked to stop: nobody waits any more for what can take long.
     pub(crate) begun: CancellationToken,
     deadline: OnceLock<Instant>,
 }

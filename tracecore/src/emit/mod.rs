@@ -17,7 +17,7 @@ use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 
 use crate::config::ComponentId;
-use crate::cx::{Activity, Shared};
+use crate::cx::{Activity, Drain, Shared};
 use crate::error::ErrorKind;
 use crate::events::{BatchEvent, Draft, Events};
 use crate::queue::Outcome;
@@ -96,6 +96,7 @@ struct Source {
     traces: Traces,
     activity: Arc<Activity>,
     first: First,
+    drain: Arc<Drain>,
     /// The one point through which wiring is read, so that it can be replaced under way.
     route: ArcSwap<Route>,
 }
@@ -132,6 +133,7 @@ impl Emitter {
             traces: shared.telemetry.traces().clone(),
             activity,
             first: First::default(),
+            drain: Arc::clone(&shared.drain),
             route: ArcSwap::default(),
         }))
     }
@@ -205,10 +207,15 @@ impl Source {
             seam::point().await;
             match reserve(&shaped, handed_over.take(), passage, &self.events) {
                 Reservation::Complete(reserved) => break reserved,
-                Reservation::WaitFor(exit) => match exit.queue.room_for(exit.load(&shaped)).await {
-                    Ok(place) => handed_over = Some(place),
-                    Err(full) => return Verdict::Refused(exit.refusal(full, &shaped)),
-                },
+                Reservation::WaitFor(exit) => {
+                    let room = exit.queue.room_for(exit.load(&shaped));
+                    match self.drain.begun.run_until_cancelled(room).await {
+                        Some(Ok(place)) => handed_over = Some(place),
+                        Some(Err(full)) => return Verdict::Refused(exit.refusal(full, &shaped)),
+                        // The service stops: its time is for what was accepted, and the sender still has this one.
+                        None => return Verdict::Refused(Refusal::RETRYABLE),
+                    }
+                }
                 Reservation::Refused(refused) => return Verdict::Refused(refused),
             }
         };

@@ -10,7 +10,7 @@ use tokio::time::{timeout, timeout_at};
 use super::service::{Outgoing, Running};
 use super::spec::Stage;
 use super::{ABORT_GRACE, STOP_DEADLINE};
-use crate::cx::{Base, LISTENER, Shared};
+use crate::cx::{Base, LISTENER};
 use crate::error::Report;
 use crate::events::{BatchEvent, Draft, ServiceEvent};
 use crate::seam;
@@ -23,7 +23,7 @@ use crate::time::{Duration, Instant};
 /// that works needs milliseconds.
 const LAST_DRAIN: Duration = Duration::from_millis(500);
 
-/// Stops the service. Receivers have half of the time to end; the queues have what is then left of it.
+/// Stops the service.
 pub(super) async fn stop(mut running: Running, deadline: Instant) {
     tracing::info!("tracecore stopping");
     let began = Instant::now();
@@ -51,41 +51,63 @@ pub(super) async fn stop(mut running: Running, deadline: Instant) {
 }
 
 /// Stops the components in the order in which a batch meets them, those that the events go through last.
+///
+/// Everything hears of it at once: receivers are asked to end, emits that wait for room are refused, what holds deliveries
+/// up (a back-off, an open breaker) is cut short. For half of the time the queues still take what receivers bring; after
+/// that they only deliver. An emit that waits for the outcome of its delivery hears it from the drain, by its end, so a
+/// receiver has a moment more than the drain.
 async fn stop_components(running: &mut Running, deadline: Instant) {
-    stop_receivers(running, deadline).await;
+    seam::point().await;
+    let now = Instant::now();
+    let half = now + deadline.saturating_duration_since(now) / 2;
+    let last_word = deadline + ABORT_GRACE;
+    running.shared.drain.begin(deadline);
+    for base in &running.receivers {
+        base.ask_to_stop(last_word);
+    }
+    // Those that have not ended by then go on beside the drain.
+    let _ = timeout_at(half, receivers_end(&running.receivers, &mut running.supervisors)).await;
     let exporters = std::mem::take(&mut running.exporters);
     let (last, first): (Vec<_>, Vec<_>) = exporters.iter().partition(|exporter| exporter.last);
-    // Side by side: no batch meets a processor any more, and one that is slow to stop must not cost the queues their time.
+    let Running { receivers, supervisors, stages, backgrounds, consumers, .. } = running;
+    // Side by side: a processor that is slow to stop must not cost the queues their time.
     tokio::join!(
-        stop_processors(&running.stages, &mut running.backgrounds),
-        drain(&running.shared, &first, &mut running.consumers, deadline),
+        async {
+            stop_receivers(receivers, supervisors, last_word).await;
+            stop_processors(stages, backgrounds).await;
+        },
+        drain(&first, consumers, deadline),
     );
     stop_exporters(&first).await;
     // What these have told until here is still sent.
     running.mirrors.end_pipeline().await;
     stop_processors(&running.last.stages, &mut running.last.backgrounds).await;
     let deadline = deadline.max(Instant::now() + LAST_DRAIN);
-    drain(&running.shared, &last, &mut running.last.consumers, deadline).await;
+    drain(&last, &mut running.last.consumers, deadline).await;
     stop_exporters(&last).await;
 }
 
-async fn stop_receivers(running: &mut Running, deadline: Instant) {
-    seam::point().await;
-    let now = Instant::now();
-    let deadline = now + deadline.saturating_duration_since(now) / 2;
-    for base in &running.receivers {
-        base.ask_to_stop(deadline);
-    }
-    if !joined(&mut running.supervisors, deadline).await {
+/// Waits until the receivers and all of their tasks have ended.
+async fn receivers_end(receivers: &[Base], supervisors: &mut JoinSet<()>) {
+    while supervisors.join_next().await.is_some() {}
+    let tasks = receivers.iter().map(|base| {
+        base.tasks.close();
+        base.tasks.wait()
+    });
+    join_all(tasks).await;
+}
+
+async fn stop_receivers(receivers: &[Base], supervisors: &mut JoinSet<()>, deadline: Instant) {
+    if !joined(supervisors, deadline).await {
         tracing::warn!("a receiver did not stop in time and was aborted");
-        abort(&mut running.supervisors).await;
+        abort(supervisors).await;
     }
     // One whose supervisor was aborted has not stopped by itself.
     let reason = |base: &Base| match base.ended.load(Ordering::Relaxed) {
         true => StopReason::Graceful,
         false => StopReason::Crashed,
     };
-    join_all(running.receivers.iter().map(|base| end(base, deadline, reason(base)))).await;
+    join_all(receivers.iter().map(|base| end(base, deadline, reason(base)))).await;
 }
 
 async fn stop_processors(stages: &[Arc<dyn Stage>], backgrounds: &mut JoinSet<()>) {
@@ -116,9 +138,8 @@ async fn stop_exporters(exporters: &[&Outgoing]) {
 }
 
 /// Lets the exporters empty their queues until the deadline; counts what is then left.
-async fn drain(shared: &Shared, exporters: &[&Outgoing], consumers: &mut JoinSet<()>, deadline: Instant) {
+async fn drain(exporters: &[&Outgoing], consumers: &mut JoinSet<()>, deadline: Instant) {
     seam::point().await;
-    shared.drain.begin(deadline);
     for exporter in exporters {
         exporter.exit.queue.close();
     }
