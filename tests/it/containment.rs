@@ -4,12 +4,14 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tracecore::component::Role;
+use tracecore::emit::{Refusal, Verdict};
 use tracecore::error::{ErrorKind, Retry};
 use tracecore::prelude::*;
 use tracecore::status::State;
 use tracecore::testing::{
     Answer, Background, ExportFailure, RecordingExporter, ScriptedProcessor, ScriptedReceiver, Start, TestService,
-    metrics, pipeline, within_ceiling,
+    metrics, name_of, pipeline, within_ceiling,
 };
 
 /// A pipeline with a processor, and with more settings of the exporter.
@@ -132,5 +134,91 @@ async fn each_panic_of_a_processor_ends_a_life_and_it_is_well_with_the_next() {
     assert_eq!(service.sample("tracecore_component_stopped_total", &labels), 3.0);
     assert_eq!(service.sample("tracecore_component_starts_total", &labels[..1]), 4.0, "each panic makes one anew");
     service.wait_healthy("test_processor").await;
+    service.stop().await;
+}
+
+/// A service whose processor panics on everything called `poison`, with these settings of it and of the service.
+async fn with_a_processor(processor: &str, service: &str) -> (ScriptedReceiver, ScriptedProcessor, TestService) {
+    let receiver = ScriptedReceiver::new();
+    let scripted = ScriptedProcessor::new(|batch| {
+        assert!(name_of(&batch) != "poison", "told to panic");
+        Ok(Some(batch))
+    });
+    let yaml = through(&receiver, &scripted, &RecordingExporter::new(), "")
+        .replace(&format!("    key: {scripted}"), &format!("    key: {scripted}\n    {processor}"))
+        .replace("service:\n", &format!("service:\n  {service}\n"));
+    (receiver, scripted, TestService::start(&yaml).await)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_processor_without_an_instance_is_not_said_to_work() {
+    let (receiver, mut processor, service) = with_a_processor("on_start_error: retry", "restart_budget: 0").await;
+    within_ceiling(processor.background_begins()).await;
+    within_ceiling(processor.start_begins()).await;
+    processor.tell(Background::Fail);
+    service.wait_status("test_processor", State::RecoverableError).await;
+    processor.on_start(Start::Hang);
+    assert!(!receiver.emit(metrics("poison", 1)).await.is_accepted());
+    for _ in 0..3 {
+        // At once, in the background, and after the start's time limit.
+        within_ceiling(processor.start_begins()).await;
+        let id = "test_processor".parse().expect("an id");
+        let status = service.running.watch(Role::Processor, &id).expect("it runs").borrow().state;
+        assert_eq!(status, State::RecoverableError);
+    }
+    processor.on_start(Start::Ready);
+    service.wait_healthy("test_processor").await;
+    assert!(receiver.emit(metrics("good", 1)).await.is_accepted());
+    service.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_processor_whose_background_is_given_up_is_still_replaced() {
+    let (receiver, mut processor, service) = with_a_processor("on_start_error: retry", "restart_budget: 1").await;
+    for _ in 0..2 {
+        within_ceiling(processor.background_begins()).await;
+        processor.tell(Background::Fail);
+    }
+    service.wait_status("test_processor", State::PermanentError).await;
+    assert!(receiver.emit(metrics("good", 1)).await.is_accepted(), "only the background is given up");
+    processor.on_start(Start::Fail);
+    assert!(!receiver.emit(metrics("poison", 1)).await.is_accepted());
+    for _ in 0..3 {
+        // The first one of all, at once, and in the background.
+        within_ceiling(processor.start_begins()).await;
+    }
+    processor.on_start(Start::Ready);
+    let labels = [("component_id", "test_processor")];
+    service.wait_metric("tracecore_component_starts_total", &labels, |starts| starts == 2.0).await;
+    assert!(receiver.emit(metrics("good again", 1)).await.is_accepted());
+    service.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_processor_that_is_replaced_is_tried_as_its_on_start_error_says() {
+    for policy in ["retry", "probe"] {
+        let settings = format!("on_start_error: {policy}");
+        let (receiver, processor, service) = with_a_processor(&settings, "restart_budget: 2").await;
+        processor.on_start(Start::Fail);
+        assert!(!receiver.emit(metrics("poison", 1)).await.is_accepted());
+        for _ in 0..8 {
+            within_ceiling(processor.start_begins()).await;
+        }
+        service.wait_status("test_processor", State::RecoverableError).await;
+        processor.on_start(Start::Ready);
+        service.wait_healthy("test_processor").await;
+        assert!(receiver.emit(metrics("good", 1)).await.is_accepted(), "{policy}");
+        service.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_processor_that_cannot_be_replaced_is_given_up_within_its_budget() {
+    let (receiver, processor, service) = with_a_processor("on_start_error: fail", "restart_budget: 2").await;
+    processor.on_start(Start::Fail);
+    assert!(!receiver.emit(metrics("poison", 1)).await.is_accepted());
+    service.wait_status("test_processor", State::PermanentError).await;
+    let verdict = receiver.emit(metrics("good", 1)).await;
+    assert!(matches!(verdict, Verdict::Refused(Refusal::Retryable { .. })), "nothing passes unprocessed: {verdict:?}");
     service.stop().await;
 }

@@ -30,7 +30,7 @@ const TABLE: [(&str, Scene, &str); 34] = [
     ("service.health_check", Scene::Probe, "tracecore/src/cx/life.rs"),
     ("service.stopping", Scene::Life, "tracecore/src/runtime/stop.rs"),
     ("service.stopped", Scene::Life, "tracecore/src/runtime/stop.rs"),
-    ("config.applied", Scene::Life, "tracecore/src/runtime/service.rs"),
+    ("config.applied", Scene::Life, "tracecore/src/runtime/boot.rs"),
     ("signal.handled", Scene::Signal, "tracecore/cli/src/collect.rs"),
     ("batch.accepted", Scene::Life, "tracecore/src/emit/mod.rs"),
     ("batch.refused", Scene::FullQueue, "tracecore/src/emit/mod.rs"),

@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::inspect::serve_surface;
 use super::service::{Outgoing, Running, StartError};
-use super::spec::{ReceiverSpec, Stage};
+use super::spec::ReceiverSpec;
 use super::supervise::{Announce, FirstStart, keep, start_until, supervise};
-use super::{OnStartError, Place, Readiness, contain};
+use super::{Place, Readiness, contain};
 use crate::cx::{Activity, Base, Own, measured};
 use crate::emit::{Branch, Emitter, Exit, Route};
 use crate::error::ErrorKind;
@@ -178,8 +178,8 @@ impl Running {
                 processors.push(Arc::clone(&stage));
                 stages.push(Arc::clone(&stage));
                 let (announce, first) = Announce::new(readiness.clone());
-                pending.push(Pending { base: base.clone(), first });
-                backgrounds.spawn(run_stage(base, planned.on_start_error, announce, stage));
+                pending.push(Pending { base, first });
+                backgrounds.spawn(keep(planned.on_start_error, announce, stage));
             }
             let exits = pipeline.exporters.iter().map(|index| &self.exporters[*index]);
             let exits = exits.filter(|exporter| !exporter.ignored).map(|exporter| exporter.exit.clone()).collect();
@@ -218,15 +218,6 @@ impl Running {
         let live = move |base: Base, started: Box<dyn FnOnce() + Send>| planned.spec.live(base, started);
         self.supervisors.spawn(supervise(base, planned.on_start_error, announce, live));
         pending
-    }
-}
-
-/// Starts a processor and supervises its background.
-async fn run_stage(base: Base, policy: OnStartError, announce: Announce, stage: Arc<dyn Stage>) {
-    let starting = start_until(&base, policy, announce, || Arc::clone(&stage).start());
-    // A stop does not wait for a start.
-    if base.shutdown.run_until_cancelled(starting).await == Some(true) {
-        keep(&base, || Arc::clone(&stage).background()).await;
     }
 }
 

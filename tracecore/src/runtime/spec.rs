@@ -3,6 +3,7 @@
 //! Each trait here has one generic implementor. A receiver's incarnation, an exporter's consumer and a processor's
 //! background are boxed once each; a batch is never boxed.
 
+use std::future::pending;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -170,8 +171,17 @@ pub(crate) trait Stage: Send + Sync {
     /// Shows the batch to the instance. A panic costs this batch and the instance, which is made anew.
     fn process(&self, batch: Batch, passage: Passage) -> Processed;
 
-    /// Runs the instance's background until shutdown, making the instance first if there is none.
+    /// Whether there is an instance: a panic takes it, and its replacement can need a start that waits.
+    fn has_instance(&self) -> bool;
+
+    /// Waits until there is not the instance any more that there is now.
+    fn gone(self: Arc<Self>) -> BoxFuture<'static, ()>;
+
+    /// Runs the instance's background until shutdown. Without an instance nothing happens: see [`Stage::gone`].
     fn background(self: Arc<Self>) -> BoxFuture<'static, Result<(), Failure>>;
+
+    /// Says that the processor works, unless its instance is gone.
+    fn is_well(&self);
 
     /// Tidies up.
     fn stop(self: Arc<Self>) -> BoxFuture<'static, ()>;
@@ -187,7 +197,7 @@ struct Place<C: Processor> {
     instance: ArcSwapOption<Instance<C>>,
     /// Held while an instance that panicked is replaced, so that one panic makes one replacement.
     replacing: Mutex<()>,
-    /// The instance was replaced: the background goes on with the new one.
+    /// The instance is gone, or another.
     replaced: Notify,
 }
 
@@ -218,10 +228,10 @@ impl<C: Processor> Place<C> {
     }
 
     /// Replaces an instance that panicked. If its start needs no waiting, the next batch finds the new one; otherwise
-    /// the background starts it, and what comes before that must come again.
+    /// its supervisor starts it, and what comes before that must come again.
     fn replace(&self, panicked: &Arc<Instance<C>>, panic: &Failure) {
         let _one_at_a_time = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.instance.load().as_ref().is_none_or(|current| !Arc::ptr_eq(current, panicked)) {
+        if !self.is(panicked) {
             return;
         }
         self.base.stopped(StopReason::Crashed);
@@ -234,7 +244,12 @@ impl<C: Processor> Place<C> {
         } else {
             self.instance.store(None);
         }
-        self.replaced.notify_one();
+        self.replaced.notify_waiters();
+    }
+
+    /// Whether this is the instance.
+    fn is(&self, instance: &Arc<Instance<C>>) -> bool {
+        self.instance.load().as_ref().is_some_and(|current| Arc::ptr_eq(current, instance))
     }
 
     async fn make(&self) -> Result<(), Failure> {
@@ -287,25 +302,39 @@ impl<C: Processor> Stage for Place<C> {
         }
     }
 
-    fn background(self: Arc<Self>) -> BoxFuture<'static, Result<(), Failure>> {
+    fn has_instance(&self) -> bool {
+        self.instance.load().is_some()
+    }
+
+    fn gone(self: Arc<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
+            let Some(instance) = self.instance.load_full() else { return };
             loop {
-                let Some(instance) = self.instance.load_full() else {
-                    // What a start that did not end has spawned.
-                    self.base.end_incarnation();
-                    let began = Instant::now();
-                    self.make().await?;
-                    self.base.started(began.elapsed());
-                    continue;
-                };
-                // How the background of an instance ends that is gone is of no interest.
-                tokio::select! {
-                    biased;
-                    () = self.replaced.notified() => {}
-                    ended = contain_fallible(instance.component.background(&instance.cx)) => return ended,
+                let replaced = self.replaced.notified();
+                tokio::pin!(replaced);
+                replaced.as_mut().enable();
+                if !self.is(&instance) {
+                    return;
                 }
+                replaced.await;
             }
         })
+    }
+
+    fn background(self: Arc<Self>) -> BoxFuture<'static, Result<(), Failure>> {
+        Box::pin(async move {
+            match self.instance.load_full() {
+                Some(instance) => contain_fallible(instance.component.background(&instance.cx)).await,
+                None => pending().await,
+            }
+        })
+    }
+
+    fn is_well(&self) {
+        let _none_is_lost_meanwhile = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.has_instance() {
+            self.base.supervised(State::Ok);
+        }
     }
 
     fn stop(self: Arc<Self>) -> BoxFuture<'static, ()> {

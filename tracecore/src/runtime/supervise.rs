@@ -4,6 +4,7 @@
 //! its restart budget is used up: then it is a permanent error, and the rest of the collector goes on. The supervisor
 //! holds what outlives a life (its id, its metrics, its sockets); its neighbours notice nothing.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::backoff::{Backoff, Restarts};
 use super::failure::{Failure, contain};
+use super::spec::Stage;
 use super::{OnStartError, PROBE_INTERVAL, Readiness};
 use crate::cx::{Base, measured};
 use crate::error::ErrorKind;
@@ -76,6 +78,25 @@ impl Lives {
         let restarts = Restarts::new(base.shared.restart_budget);
         let starts = Restarts::start_backoff();
         Lives { base, policy, announce, restarts, starts, ever_started: false, probing: false }
+    }
+
+    /// Starts it, trying again as the policy says. True once it has started.
+    async fn begin(&mut self, start: impl Fn() -> BoxFuture<'static, Result<(), Failure>> + Send) -> bool {
+        loop {
+            seam::point().await;
+            let began = Instant::now();
+            match contain(start()).await {
+                Ok(Ok(())) => {
+                    self.started(began.elapsed());
+                    return true;
+                }
+                Ok(Err(failure)) | Err(failure) => {
+                    if !self.not_started(&failure).await {
+                        return false;
+                    }
+                }
+            }
+        }
     }
 
     fn started(&mut self, took: Duration) {
@@ -245,50 +266,68 @@ fn failed_to_stop(base: &Base, ended: Result<Result<(), Failure>, Failure>) {
     }
 }
 
-/// Starts something that then waits for calls (an exporter, a processor), trying again as `policy` says. True once it
-/// has started.
+/// Starts something that then waits for calls (an exporter), trying again as `policy` says. True once it has started.
 pub(crate) async fn start_until(
     base: &Base,
     policy: OnStartError,
     announce: Announce,
     start: impl Fn() -> BoxFuture<'static, Result<(), Failure>> + Send,
 ) -> bool {
-    let mut lives = Lives::new(base.clone(), policy, announce);
-    loop {
-        seam::point().await;
-        let began = Instant::now();
-        match contain(start()).await {
-            Ok(Ok(())) => {
-                lives.started(began.elapsed());
-                return true;
-            }
-            Ok(Err(failure)) | Err(failure) => {
-                if !lives.not_started(&failure).await {
-                    return false;
-                }
-            }
-        }
-    }
+    Lives::new(base.clone(), policy, announce).begin(start).await
 }
 
-/// Runs something again and again until shutdown or until its budget is used up: the background of what has started.
-pub(crate) async fn keep(base: &Base, run: impl Fn() -> BoxFuture<'static, Result<(), Failure>> + Send) {
-    let mut restarts = Restarts::new(base.shared.restart_budget);
+/// Keeps a processor alive until shutdown: starts it, runs its background, and starts it again if a panic took its
+/// instance and no other could be made at once. A background that is given up is one thing, the instance another: batches
+/// still go through it, and it is still replaced.
+pub(crate) async fn keep(policy: OnStartError, announce: Announce, stage: Arc<dyn Stage>) {
+    let base = stage.base();
+    let mut lives = Lives::new(base.clone(), policy, announce);
+    let mut given_up = false;
     loop {
-        let ended = contain(measured(&base.telemetry, run())).await;
+        if !stage.has_instance() {
+            // What a start that did not end has spawned.
+            base.end_incarnation();
+            let starting = lives.begin(|| Arc::clone(&stage).start());
+            // A stop does not wait for a start.
+            if base.shutdown.run_until_cancelled(starting).await != Some(true) {
+                return;
+            }
+        }
+        let running = async {
+            if given_up {
+                base.shutdown.cancelled().await;
+                return Ok(Ok(()));
+            }
+            contain(measured(&base.telemetry, Arc::clone(&stage).background())).await
+        };
+        let ended = tokio::select! {
+            biased;
+            // How the background of an instance ends that is gone is of no interest.
+            () = Arc::clone(&stage).gone() => continue,
+            ended = running => ended,
+        };
         if base.shutdown.is_cancelled() {
             return failed_to_stop(base, ended);
         }
         let failure = failure_of(ended);
         base.count_error(failure.kind);
-        let Some(wait) = restarts.wait() else { return give_up(base, &failure) };
+        let Some(wait) = lives.restarts.wait() else {
+            give_up(base, &failure);
+            given_up = true;
+            continue;
+        };
         tracing::error!(component = %base.id, role = %base.role(), kind = %failure.kind, error = %failure, ?wait, "the background failed and will run again");
         base.supervised_after(State::RecoverableError, &failure);
-        if base.shutdown.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
-            return;
+        tokio::select! {
+            biased;
+            () = base.shutdown.cancelled() => return,
+            // The next instance has a background of its own.
+            () = Arc::clone(&stage).gone() => {}
+            () = tokio::time::sleep(wait) => {
+                base.restarted(failure.kind);
+                stage.is_well();
+            }
         }
-        base.restarted(failure.kind);
-        base.supervised(State::Ok);
     }
 }
 
