@@ -7,8 +7,8 @@ use tracecore::component::Role;
 use tracecore::emit::{Refusal, Verdict};
 use tracecore::runtime::StartError;
 use tracecore::testing::{
-    RecordingExporter as Sink, ScriptedProcessor as Filter, ScriptedReceiver as Source, Start, TestService as Rig,
-    assert_sequence, build_error, metrics, needs_events, pipeline, within_ceiling,
+    Answer, ExportFailure, RecordingExporter as Sink, ScriptedProcessor as Filter, ScriptedReceiver as Source, Start,
+    TestService as Rig, assert_sequence, build_error, metrics, needs_events, pipeline, within_ceiling,
 };
 
 /// A source, a processor and a sink, of which one does not start at first.
@@ -132,6 +132,22 @@ async fn while_an_exporter_is_tried_again_its_queue_fills() {
     rig.wait_metric("tracecore_exporter_calls_total", &[("result", "success")], |calls| calls == 1.0).await;
     rig.stop().await;
     assert_eq!(parts.sink.items(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_fails_is_no_export_call_that_failed() {
+    let parts = Parts::new(Role::Exporter, Start::Fail);
+    let mut rig = within_ceiling(Rig::try_start(&parts.yaml("retry"))).await.expect("the start goes on without it");
+    rig.wait_metric("tracecore_exporter_errors_total", &[("kind", "connect")], |errors| errors == 2.0).await;
+    let failed = |rig: &Rig| rig.sample("tracecore_exporter_calls_total", &[("result", "failure")]);
+    assert_eq!([failed(&rig), rig.sample("tracecore_exporter_failure_rate", &[])], [0.0; 2]);
+    parts.starts(Start::Ready);
+    rig.wait_ready().await;
+    parts.sink.answer(|_| Answer::Fail(ExportFailure::Refused));
+    assert_eq!(parts.source.emit(metrics("refused", 1)).await, Verdict::Accepted);
+    rig.wait_metric("tracecore_exporter_calls_total", &[("result", "failure")], |calls| calls == 1.0).await;
+    assert_eq!(rig.sample("tracecore_exporter_errors_total", &[("kind", "marshal")]), 0.0, "each is counted once");
+    rig.stop().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -161,13 +161,13 @@ impl Base {
         self.own.role()
     }
 
-    /// Counts an error of the component under its kind.
+    /// Counts an error of the component under its kind. That of an export call is counted with the calls.
     pub(crate) fn count_error(&self, kind: ErrorKind) {
         self.activity.count_error();
         match &self.own {
             Own::Receiver { telemetry, .. } => telemetry.error(kind),
             Own::Processor { telemetry } => telemetry.error(kind),
-            Own::Exporter { telemetry } => telemetry.call_failed(kind),
+            Own::Exporter { telemetry } => telemetry.error(kind),
         }
     }
 

@@ -240,7 +240,8 @@ impl<C: Exporter> Outlet<C> {
                 self.tell(passage, || self.draft(ExportEvent::Succeeded { items, attempt }).lasting(took));
             }
             Err(failure) => {
-                self.base.count_error(failure.kind);
+                self.telemetry().call_failed(failure.kind);
+                self.base.activity.count_error();
                 let (kind, retryable) = (failure.kind, failure.retry != Retry::Permanent);
                 self.tell(passage, || self.draft(ExportEvent::Failed { kind, retryable, attempt }).lasting(took));
             }

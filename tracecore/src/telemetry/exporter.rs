@@ -11,7 +11,9 @@ use crate::error::ErrorKind;
 use crate::time::Duration;
 
 /// Kinds of failed calls that the runtime gives to any exporter, whatever it declares.
-const RUNTIME_KINDS: [ErrorKind; 1] = [ErrorKind::Panic];
+const CALL_KINDS: [ErrorKind; 1] = [ErrorKind::Panic];
+/// The same of its other errors.
+const RUNTIME_KINDS: [ErrorKind; 2] = [ErrorKind::Panic, ErrorKind::Init];
 
 /// The `kind` of a call that did not fail.
 pub(super) const NO_KIND: &str = "";
@@ -24,6 +26,7 @@ pub struct ExporterTelemetry(Arc<Inner>);
 struct Inner {
     succeeded: BoundCounter,
     failed: KindCounters,
+    errors: KindCounters,
     dropped: [BoundCounter; DropReason::ALL.len()],
     duration: BoundHistogram,
     retries: BoundCounter,
@@ -40,10 +43,14 @@ impl ExporterTelemetry {
         families.failure_rate_by_component.bind([id], move || rate.observe(read.calls()));
         let (calls, component) = (families.calls.clone(), id.to_owned());
         let failed = KindCounters::new(move |kind| calls.bind(["failure", kind.as_str(), &component]));
-        failed.declare(&RUNTIME_KINDS);
+        failed.declare(&CALL_KINDS);
+        let (errors, component) = (families.errors.clone(), id.to_owned());
+        let errors = KindCounters::new(move |kind| errors.bind([kind.as_str(), &component]));
+        errors.declare(&RUNTIME_KINDS);
         ExporterTelemetry(Arc::new(Inner {
             succeeded: families.calls.bind(["success", NO_KIND, id]),
             failed,
+            errors,
             dropped: DropReason::ALL.map(|reason| families.dropped.bind([id, reason.as_str()])),
             duration: families.duration.bind([id]),
             retries: families.retries.bind([id]),
@@ -53,6 +60,7 @@ impl ExporterTelemetry {
 
     pub(super) fn declare(&self, kinds: &[ErrorKind]) {
         self.0.failed.declare(kinds);
+        self.0.errors.declare(kinds);
     }
 
     /// Counts a call that delivered, or had nothing to deliver.
@@ -65,6 +73,11 @@ impl ExporterTelemetry {
     pub fn call_failed(&self, kind: ErrorKind) {
         self.0.failed.add(kind);
         self.0.counts.fail();
+    }
+
+    /// Counts an error that is not that of a call: of a start, of a task, or reported by the exporter.
+    pub fn error(&self, kind: ErrorKind) {
+        self.0.errors.add(kind);
     }
 
     /// Records how long a call took, whether it succeeded or not.

@@ -1,6 +1,6 @@
 //! Of an exporter, its queue and its breaker.
 
-use super::{LATENCY_SECONDS, words};
+use super::{KIND, LATENCY_SECONDS, words};
 use crate::error::ErrorKind;
 use crate::telemetry::TelemetryError;
 use crate::telemetry::exporter::NO_KIND;
@@ -32,6 +32,15 @@ const CALLS: Spec<3> = Spec {
     help: "Export calls by result; a failed one also by kind.",
     unit: "{call}",
     labels: [RESULT, CALL_KIND, EXPORTER_ID],
+    level: Level::Basic,
+    since: "0.1.0",
+};
+
+const ERRORS: Spec<2> = Spec {
+    name: "tracecore.exporter.errors_total",
+    help: "Errors of the exporter beside its calls (starts, tasks, what it reports), by kind.",
+    unit: "{error}",
+    labels: [KIND, EXPORTER_ID],
     level: Level::Basic,
     since: "0.1.0",
 };
@@ -111,6 +120,7 @@ const BREAKER_TRANSITIONS: Spec<2> = Spec {
 /// Of an exporter, its queue and its breaker.
 pub(in crate::telemetry) struct ExporterFamilies {
     pub(in crate::telemetry) calls: CounterFamily<3>,
+    pub(in crate::telemetry) errors: CounterFamily<2>,
     pub(in crate::telemetry) dropped: CounterFamily<2>,
     pub(in crate::telemetry) failure_rate: ObservedGaugeFamily<0>,
     pub(in crate::telemetry) failure_rate_by_component: ObservedGaugeFamily<1>,
@@ -125,6 +135,7 @@ impl ExporterFamilies {
     pub(super) fn new(make: &Instruments) -> Result<Self, TelemetryError> {
         Ok(ExporterFamilies {
             calls: make.counter(&CALLS)?,
+            errors: make.counter(&ERRORS)?,
             dropped: make.counter(&DROPPED)?,
             failure_rate: make.observed_gauge(&FAILURE_RATE)?,
             failure_rate_by_component: make.observed_gauge(&FAILURE_RATE_BY_COMPONENT)?,
