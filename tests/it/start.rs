@@ -6,9 +6,11 @@ use tokio::time::timeout;
 use tracecore::component::Role;
 use tracecore::emit::{Refusal, Verdict};
 use tracecore::runtime::StartError;
+use tracecore::status::State;
 use tracecore::testing::{
-    Answer, ExportFailure, RecordingExporter as Sink, ScriptedProcessor as Filter, ScriptedReceiver as Source, Start,
-    TestService as Rig, assert_sequence, build_error, metrics, needs_events, pipeline, within_ceiling,
+    Answer, ExportFailure, ProcessFailure, RecordingExporter as Sink, ScriptedProcessor as Filter,
+    ScriptedReceiver as Source, Start, TestService as Rig, assert_sequence, build_error, event, metrics, needs_events,
+    pipeline, within_ceiling,
 };
 
 /// A source, a processor and a sink, of which one does not start at first.
@@ -174,17 +176,59 @@ async fn an_ignored_exporter_does_not_hold_back_its_siblings() {
         .replace("[test_sink]", "[test_sink/gone, test_sink]");
     let rig = within_ceiling(Rig::start(&yaml)).await;
     assert_eq!(source.emit(metrics("to the other", 1)).await, Verdict::Accepted);
+    assert_eq!(rig.sample("tracecore_exporter_dropped_total", &[("reason", "ignored")]), 1.0);
     rig.stop().await;
     assert_eq!([gone.items(), sink.items()], [0, 1]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pipeline_whose_only_exporter_is_ignored_accepts_nothing() {
+async fn what_no_pipeline_of_its_receiver_would_take_is_refused() {
     let parts = Parts::new(Role::Exporter, Start::Fail);
     let rig = within_ceiling(Rig::start(&parts.yaml("ignore"))).await;
     let verdict = parts.source.emit(metrics("to nobody", 1)).await;
     assert!(matches!(verdict, Verdict::Refused(Refusal::Retryable { .. })), "{verdict:?}");
+    assert_eq!(rig.sample("tracecore_exporter_dropped_total", &[]), 0.0, "its sender still has it");
     rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pipeline_whose_only_exporter_is_ignored_does_not_hold_back_the_others_of_its_receiver() {
+    let (source, gone, sink) = (Source::new(), Sink::new(), Sink::new());
+    let filter = Filter::new(|_| Err(ProcessFailure::ForNow));
+    gone.on_start(Start::Fail);
+    let rig = within_ceiling(Rig::start(&format!(
+        "
+receivers:
+  test_source: {{key: {source}}}
+processors:
+  test_processor: {{key: {filter}}}
+exporters:
+  test_sink/gone: {{key: {gone}, on_start_error: ignore}}
+  test_sink: {{key: {sink}}}
+service:
+  pipelines:
+    metrics/dead: {{receivers: [test_source], processors: [test_processor], exporters: [test_sink/gone]}}
+    metrics/way: {{receivers: [test_source], exporters: [test_sink]}}
+"
+    )))
+    .await;
+    assert_eq!(source.emit(metrics("to the other", 3)).await, Verdict::Accepted);
+    let dropped =
+        |id, reason| rig.sample("tracecore_exporter_dropped_total", &[("component_id", id), ("reason", reason)]);
+    assert_eq!([dropped("test_sink/gone", "ignored"), dropped("test_sink", "ignored")], [3.0, 0.0]);
+    let items =
+        |pipeline, way| rig.sample("tracecore_pipeline_items_total", &[("pipeline_id", pipeline), ("direction", way)]);
+    assert_eq!(["in", "out"].map(|way| items("metrics/dead", way)), [3.0, 0.0], "no queue took it");
+    assert_eq!(["in", "out"].map(|way| items("metrics/way", way)), [3.0; 2]);
+    let pipelines = rig.running.pipelines();
+    let states: Vec<_> = pipelines.iter().map(|(id, state)| (id.to_string(), *state)).collect();
+    let expected = [("metrics/dead", State::PermanentError), ("metrics/way", State::Ok)];
+    assert_eq!(states, expected.map(|(id, state)| (id.to_owned(), state)));
+    let events = rig.stop().await;
+    assert_eq!([gone.items(), sink.items()], [0, 3]);
+    needs_events!();
+    let told = event!("batch.dropped", component = "test_sink/gone", items = 3, reason = "ignored");
+    assert!(events.iter().any(|event| told.accepts(event)));
 }
 
 #[test]

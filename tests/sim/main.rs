@@ -103,7 +103,7 @@ fn failure_of(seed: u64) -> Option<String> {
 }
 
 /// What must happen in some of the runs, or they test nothing: outcomes, events, reasons of losses.
-const MUST_REACH: [&str; 25] = [
+const MUST_REACH: [&str; 26] = [
     "Stopped",
     "NotStarted",
     "CutOff",
@@ -126,6 +126,7 @@ const MUST_REACH: [&str; 25] = [
     "retry_exhausted",
     "panic",
     "stopped",
+    "ignored",
     "shutdown",
     "error",
     "left",

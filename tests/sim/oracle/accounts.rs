@@ -9,9 +9,12 @@ use tracecore::status::State;
 use super::{Oracle, exporter_id, processor_id, receiver_id};
 use crate::faults::Processing;
 use crate::ledger::{BatchId, Entry};
+use crate::plan::PipelinePlan;
 
 /// What is left in queues when a stop's time is over.
 const SHUTDOWN: &str = "shutdown";
+/// What would have gone to an exporter that could not start.
+const IGNORED: &str = "ignored";
 
 /// What an exporter must answer for, in items.
 #[derive(Default)]
@@ -58,7 +61,8 @@ impl Oracle<'_> {
         (0..self.plan.exporters.len()).map(of).collect()
     }
 
-    /// How often a batch must come to each exporter if it is accepted.
+    /// How often a batch must come to each exporter if it is accepted. A pipeline of which all exporters are ignored
+    /// shows it to no processor.
     fn ways(&self, id: BatchId, receiver: usize) -> Vec<u64> {
         let mut ways = vec![0; self.plan.exporters.len()];
         for pipeline in self.plan.pipelines.iter().filter(|pipeline| pipeline.receivers.contains(&receiver)) {
@@ -66,12 +70,16 @@ impl Oracle<'_> {
                 let mut done = self.record.processed[*p].iter();
                 done.any(|(batch, _, done)| *batch == id && *done == Processing::Pass)
             };
-            if pipeline.processors.iter().all(passes) {
-                let exporters = pipeline.exporters.iter().filter(|exporter| !self.is_ignored(**exporter));
-                exporters.for_each(|exporter| ways[*exporter] += 1);
+            if self.is_dead(pipeline) || pipeline.processors.iter().all(passes) {
+                pipeline.exporters.iter().for_each(|exporter| ways[*exporter] += 1);
             }
         }
         ways
+    }
+
+    /// It has no exporter left.
+    fn is_dead(&self, pipeline: &PipelinePlan) -> bool {
+        pipeline.exporters.iter().all(|exporter| self.is_ignored(*exporter))
     }
 
     /// It could not start, and the collector goes on without it.
@@ -92,11 +100,12 @@ impl Oracle<'_> {
         let taken: Vec<u64> = (0..ways.len()).map(taken).collect();
         let settled: Vec<u64> =
             (0..ways.len()).map(|e| taken[e] + dropped[e].get(&id).copied().unwrap_or_default()).collect();
-        let waits = |e: usize| ways[e] > 0 && self.plan.exporters[e].waits();
-        let waited_for = (0..ways.len()).any(waits);
+        let waits = |e: usize| ways[e] > 0 && self.plan.exporters[e].waits() && !self.is_ignored(e);
+        let waits: Vec<bool> = (0..ways.len()).map(waits).collect();
+        let waited_for = waits.contains(&true);
         let verdict = entry.ended.map(|(_, verdict)| verdict);
         for exporter in 0..ways.len() {
-            let (ways, settled, taken, waits) = (ways[exporter], settled[exporter], taken[exporter], waits(exporter));
+            let (ways, settled, taken, waits) = (ways[exporter], settled[exporter], taken[exporter], waits[exporter]);
             let (name, number) = (exporter_id(exporter), id.0);
             self.must(settled <= ways, || format!("batch {number} came {settled} times to {name}, by {ways} ways"));
             let delivered = verdict != Some(Verdict::Accepted) || !waits || taken == ways;
@@ -148,6 +157,12 @@ impl Oracle<'_> {
         let came: u64 = ends.map(|(pipeline, _)| out(pipeline)).sum();
         let taken: u64 = self.record.taken[exporter].iter().map(|(_, items)| items).sum();
         let dropped = self.counted("tracecore_exporter_dropped_total", &[("component_id", &id)]);
+        // Nothing comes out of a pipeline for one that is ignored: what would have is checked batch by batch.
+        let (came, dropped) = if self.is_ignored(exporter) {
+            (0, dropped - self.dropped_by(&id).get(IGNORED).copied().unwrap_or_default())
+        } else {
+            (came, dropped)
+        };
         self.must(came == taken + dropped, || {
             format!("{came} items came to {id}; it took {taken} and counted {dropped} as dropped")
         });
@@ -228,21 +243,26 @@ impl Oracle<'_> {
 
     /// The last batch of a receiver finds its way, unless something on it has been given up.
     fn farewell(&mut self, id: BatchId) {
+        let plan = self.plan;
         let entry = &self.record.ledger[usize::try_from(id.0 - 1).expect("it is an index")];
-        let pipelines = self.plan.pipelines.iter().filter(|pipeline| pipeline.receivers.contains(&entry.receiver));
         let (mut on_the_way, mut ways) = (vec![receiver_id(entry.receiver)], BTreeMap::<usize, u64>::new());
-        for pipeline in pipelines {
+        for pipeline in plan.pipelines.iter().filter(|pipeline| pipeline.receivers.contains(&entry.receiver)) {
+            if self.is_dead(pipeline) {
+                continue;
+            }
             on_the_way.extend(pipeline.processors.iter().map(|processor| processor_id(*processor)));
-            on_the_way.extend(pipeline.exporters.iter().map(|exporter| exporter_id(*exporter)));
-            pipeline.exporters.iter().for_each(|exporter| *ways.entry(*exporter).or_default() += 1);
+            for exporter in pipeline.exporters.iter().filter(|exporter| !self.is_ignored(**exporter)) {
+                on_the_way.push(exporter_id(*exporter));
+                *ways.entry(*exporter).or_default() += 1;
+            }
         }
         let given_up = on_the_way.iter().any(|id| self.state_before_stop(id) == State::PermanentError);
         let too_small = ways.iter().any(|(e, ways)| {
-            let exporter = &self.plan.exporters[*e];
+            let exporter = &plan.exporters[*e];
             exporter.sizer == "requests" && exporter.queue_size < *ways
         });
         let accepted = entry.ended.is_some_and(|(_, verdict)| verdict.is_accepted());
-        self.must(given_up || too_small || entry.left || accepted, || {
+        self.must(given_up || too_small || ways.is_empty() || entry.left || accepted, || {
             format!("batch {} was the last of a healed collector: {:?}", id.0, entry.ended)
         });
     }

@@ -24,6 +24,8 @@ pub(crate) struct Branch {
     pub(crate) telemetry: PipelineTelemetry,
     pub(crate) processors: Vec<Arc<dyn Stage>>,
     pub(crate) exits: Vec<Exit>,
+    /// Exporters that could not start and are ignored: what would be theirs is counted as dropped.
+    pub(crate) ignored: Vec<Exit>,
 }
 
 /// The entrance to an exporter's queue.
@@ -74,14 +76,20 @@ pub(super) enum Reservation {
 }
 
 /// Step one: the batch as each branch's processors leave it. A branch that refuses it for good does not hold back the
-/// others; one that refuses it for now does, because the sender will come again.
+/// others; one that refuses it for now does, because the sender will come again. One that has no exporter left does
+/// neither, and what no branch at all would take is refused for now.
 pub(super) fn shape(route: &Route, batch: &Batch, passage: Passage) -> Result<(Vec<Shaped>, Option<Refusal>), Refusal> {
     let mut shaped = Vec::with_capacity(route.branches.len());
     let mut refusal = None;
+    let mut ends = route.carrying(batch.signal()).map(|branch| !branch.exits.is_empty()).peekable();
+    if ends.peek().is_some() && !ends.any(|ends| ends) {
+        return Err(Refusal::RETRYABLE);
+    }
     for branch in route.carrying(batch.signal()) {
         if branch.exits.is_empty() {
-            // All its exporters are ignored: what it took would be lost.
-            return Err(Refusal::RETRYABLE);
+            // For the exporters that are ignored alone: its processors have nothing to do, and must not refuse.
+            shaped.push(Shaped { branch: Arc::clone(branch), batch: batch.clone() });
+            continue;
         }
         match branch.process(batch.clone(), passage) {
             Processed::Pass(batch) => shaped.push(Shaped { branch: Arc::clone(branch), batch }),
@@ -104,7 +112,7 @@ impl Route {
         for branch in self.carrying(came.signal) {
             branch.telemetry.received(came.items, came.bytes);
         }
-        for Shaped { branch, batch } in shaped {
+        for Shaped { branch, batch } in shaped.iter().filter(|shaped| !shaped.branch.exits.is_empty()) {
             branch.telemetry.delivered(batch.items(), batch.size() as u64);
         }
     }
@@ -159,6 +167,7 @@ pub(super) fn reserve(
     let mut reserved = Vec::new();
     let mut dropped = Vec::new();
     for Shaped { branch, batch } in shaped {
+        dropped.extend(branch.ignored.iter().map(|exit| (exit, batch.items(), DropReason::Ignored)));
         for exit in &branch.exits {
             let handed_over = handed_over.as_mut().and_then(|place| place.split(&exit.queue, batch));
             let place = handed_over.map_or_else(|| exit.queue.reserve(batch), Ok);

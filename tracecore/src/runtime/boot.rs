@@ -181,10 +181,11 @@ impl Running {
                 pending.push(Pending { base, first });
                 backgrounds.spawn(keep(planned.on_start_error, announce, stage));
             }
-            let exits = pipeline.exporters.iter().map(|index| &self.exporters[*index]);
-            let exits = exits.filter(|exporter| !exporter.ignored).map(|exporter| exporter.exit.clone()).collect();
+            let exporters = pipeline.exporters.iter().map(|index| &self.exporters[*index]);
+            let (ignored, exits): (Vec<_>, Vec<_>) = exporters.partition(|exporter| exporter.ignored);
+            let [ignored, exits] = [ignored, exits].map(|of| of.into_iter().map(|one| one.exit.clone()).collect());
             let telemetry = self.shared.telemetry.pipeline(&pipeline.id.to_string());
-            branches.push(Arc::new(Branch { id: pipeline.id, telemetry, processors, exits }));
+            branches.push(Arc::new(Branch { id: pipeline.id, telemetry, processors, exits, ignored }));
             feeds.push(Ends { receivers: pipeline.receivers, exporters: pipeline.exporters });
         }
         for pending in pending {

@@ -41,6 +41,8 @@ closed_label! {
         Panic = "panic",
         /// The exporter was given up, or had stopped.
         Stopped = "stopped",
+        /// The exporter could not start, and is ignored.
+        Ignored = "ignored",
         /// The drain's time ran out.
         Shutdown = "shutdown",
     }
