@@ -1,17 +1,18 @@
 //! What goes wrong beside the calls of a component stays with that component too.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use tracecore::component::Role;
 use tracecore::emit::{Refusal, Verdict};
 use tracecore::error::{ErrorKind, Retry};
+use tracecore::events::{Event, ServiceEvent};
 use tracecore::prelude::*;
 use tracecore::status::State;
 use tracecore::testing::{
     Answer, Background, ExportFailure, RecordingExporter, ScriptedProcessor, ScriptedReceiver, Start, TestService,
-    metrics, name_of, pipeline, within_ceiling,
+    metrics, name_of, needs_events, pipeline, within_ceiling,
 };
 
 /// A pipeline with a processor, and with more settings of the exporter.
@@ -221,4 +222,72 @@ async fn a_processor_that_cannot_be_replaced_is_given_up_within_its_budget() {
     let verdict = receiver.emit(metrics("good", 1)).await;
     assert!(matches!(verdict, Verdict::Refused(Refusal::Retryable { .. })), "nothing passes unprocessed: {verdict:?}");
     service.stop().await;
+}
+
+/// Fails its first two calls, and says of itself that it is not well from the second call on.
+#[exporter("test_teller", error = Away)]
+struct Teller {
+    calls: AtomicU32,
+}
+
+/// The other side is away.
+#[derive(Debug, thiserror::Error, Classify)]
+#[error("the other side is away")]
+#[kind(Connect)]
+struct Away;
+
+impl Exporter for Teller {
+    fn new(_: NoConfig) -> Result<Self, Away> {
+        Ok(Teller { calls: AtomicU32::new(0) })
+    }
+
+    async fn export(&self, _: &Batch, cx: &Cx<Self>) -> Result<(), Away> {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        if call > 0 {
+            cx.report_status(ComponentStatus::RecoverableError(&Away));
+        }
+        if call < 2 { Err(Away) } else { Ok(()) }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_component_reports_is_counted_once_whatever_else_is_wrong_with_it() {
+    let receiver = ScriptedReceiver::new();
+    let yaml = pipeline(&receiver, "none", "retry_on_failure: {initial_interval: 1s}");
+    let yaml = yaml.replace("    key: none\n", "").replace("test_sink", "test_teller");
+    let service = TestService::start(&yaml).await;
+    assert!(receiver.emit(metrics("tried thrice", 1)).await.is_accepted());
+    service.wait_metric("tracecore_exporter_calls_total", &[("result", "success")], |calls| calls == 1.0).await;
+    assert_eq!(service.sample("tracecore_exporter_errors_total", &[]), 1.0);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn changes_of_a_status_are_told_in_their_order() {
+    needs_events!();
+    // Consumers that fail and succeed at the same time.
+    let calls = AtomicU32::new(0);
+    let (receiver, exporter) = (ScriptedReceiver::new(), RecordingExporter::new());
+    exporter.answer(move |_| match calls.fetch_add(1, Ordering::Relaxed) % 3 {
+        0 => Answer::Fail(ExportFailure::Away),
+        _ => Answer::Accept,
+    });
+    let settings = "circuit_breaker: {enabled: false}\nretry_on_failure: {initial_interval: 1ms, max_interval: 1ms}";
+    let mut service = TestService::start(&pipeline(&receiver, &exporter, settings)).await;
+    for _ in 0..3000 {
+        assert!(receiver.emit(metrics("flickers", 1)).await.is_accepted());
+    }
+    let mut state = State::Starting;
+    let mut events = Vec::new();
+    while let Some(Ok(event)) = service.events.try_next() {
+        events.push(event);
+    }
+    events.extend(service.stop().await);
+    for event in events.iter().filter(|event| event.component() == "test_sink") {
+        if let Event::Service(ServiceEvent::StatusChanged { from, to }) = event.event {
+            assert_eq!(from, state, "then to {to}");
+            state = to;
+        }
+    }
+    assert_eq!(state, State::Stopped);
 }

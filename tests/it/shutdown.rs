@@ -204,6 +204,26 @@ async fn who_waits_for_a_result_that_never_comes_hears_so_at_the_end_of_the_drai
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_in_an_export_that_blocks_its_thread_is_counted() {
+    needs_events!();
+    let (source, mut sink) = (Source::new(), Sink::new());
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    sink.answer(move |_| {
+        let _never_sent = held.recv();
+        Answer::Accept
+    });
+    let yaml = pipeline(&source, &sink, "sending_queue: {num_consumers: 1}")
+        .replace("service:\n", "service:\n  drain_timeout: 100ms\n");
+    let rig = Rig::start(&yaml).await;
+    for items in [3, 4] {
+        assert!(source.emit(metrics("blocked", items)).await.is_accepted());
+    }
+    sink.called().await;
+    assert_eq!(shutdown_losses(&rig.stop().await), [7]);
+    drop(release);
+}
+
 /// The events of a stop that tell its order: who stopped, by role.
 fn order(events: &[Arc<Occurrence>]) -> Vec<String> {
     let role = |occurrence: &Occurrence| match occurrence.meta.component.as_ref()?.component_type() {

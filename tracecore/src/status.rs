@@ -232,6 +232,11 @@ impl StatusCell {
         })
     }
 
+    /// Whether the component has not said this of itself already. What is shown can be another's word.
+    pub(crate) fn is_news(&self, state: State) -> bool {
+        self.words().component != state
+    }
+
     /// Whether the other side takes what it sends.
     pub(crate) fn deliver(&self, undelivered: bool, now: SystemTime) -> Option<Changed> {
         self.change(now, |words| words.undelivered = undelivered)

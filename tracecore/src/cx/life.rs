@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -93,6 +93,9 @@ pub(crate) struct Life {
     /// What is counted of every component, whatever its role.
     pub(crate) telemetry: ComponentTelemetry,
     pub(crate) status: StatusCell,
+    /// Held from a change of the status until it is told, so that changes are told in their order. To tell is to put into
+    /// mailboxes, which nobody can hold up.
+    telling: Mutex<()>,
     pub(crate) activity: Arc<Activity>,
     /// Asks the component to end.
     pub(crate) shutdown: CancellationToken,
@@ -140,6 +143,7 @@ impl Base {
             id,
             telemetry,
             status: StatusCell::new(shared.clock.now()),
+            telling: Mutex::default(),
             activity,
             shared,
             own,
@@ -211,7 +215,7 @@ impl Base {
 
     /// The supervisor's word on how the component is.
     pub(crate) fn supervised(&self, state: State) {
-        self.changed(self.status.supervise(state, self.shared.clock.now()));
+        self.change(|status, now| status.supervise(state, now));
     }
 
     /// The same, after a failure.
@@ -222,11 +226,10 @@ impl Base {
 
     /// The component's own word.
     pub(crate) fn reported(&self, state: State, error: Option<(ErrorKind, String)>) {
-        let now = self.shared.clock.now();
         if let Some((kind, message)) = &error {
             self.remember(*kind, message);
         }
-        self.changed(self.status.report(state, now));
+        self.change(|status, now| status.report(state, now));
         if state == State::FatalError {
             let message = error.map_or_else(String::new, |(_, message)| message).into();
             let fatal = Fatal { role: self.role(), id: self.id.clone(), message };
@@ -239,14 +242,14 @@ impl Base {
     /// A batch was delivered. Takes no lock while nothing was wrong.
     pub(crate) fn delivered(&self) {
         if self.status.state() != State::Ok {
-            self.changed(self.status.deliver(false, self.shared.clock.now()));
+            self.change(|status, now| status.deliver(false, now));
         }
     }
 
     /// A batch could not be delivered, this time.
     pub(crate) fn undelivered(&self, failure: &Failure) {
         self.remember(failure.kind, &failure.message);
-        self.changed(self.status.deliver(true, self.shared.clock.now()));
+        self.change(|status, now| status.deliver(true, now));
     }
 
     /// Keeps an error as the last one.
@@ -255,13 +258,19 @@ impl Base {
         self.status.failed(LastError { kind, message: (&*message).into(), at: self.shared.clock.now() });
     }
 
-    fn changed(&self, changed: Option<Changed>) {
-        let Some(Changed { from, to }) = changed else { return };
-        if let Own::Receiver { telemetry, .. } = &self.own {
-            telemetry.set_degraded(to.is_error());
-        }
+    /// Lets the status change and tells of it.
+    fn change(&self, change: impl FnOnce(&StatusCell, SystemTime) -> Option<Changed>) {
+        let (from, to) = {
+            let _in_order = self.telling.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(Changed { from, to }) = change(&self.status, self.shared.clock.now()) else { return };
+            if let Own::Receiver { telemetry, .. } = &self.own {
+                telemetry.set_degraded(to.is_error());
+            }
+            self.tell(|| ServiceEvent::StatusChanged { from, to });
+            (from, to)
+        };
+        // A log can be slow.
         tracing::debug!(component = %self.id, role = %self.role(), %from, %to, "the status changed");
-        self.tell(|| ServiceEvent::StatusChanged { from, to });
     }
 
     /// Asks the component to end, and to have ended by `deadline`.

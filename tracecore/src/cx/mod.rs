@@ -195,7 +195,7 @@ impl<C: Component> Cx<C> {
             ComponentStatus::PermanentError(error) => (State::PermanentError, Some(error)),
             ComponentStatus::FatalError(error) => (State::FatalError, Some(error)),
         };
-        if let Some(error) = error.filter(|_| self.base.status.state() != state) {
+        if let Some(error) = error.filter(|_| self.base.status.is_news(state)) {
             self.base.count_error(error.kind());
             tracing::warn!(component = %self.base.id, kind = %error.kind(), error = %Report(error), %state, "the component reports an error");
         }

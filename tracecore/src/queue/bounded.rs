@@ -111,6 +111,12 @@ impl Queue {
         items
     }
 
+    /// How many items are promised, waiting or under way. After everything was abandoned: what an exporter holds that blocks
+    /// its thread.
+    pub(crate) fn unsettled(&self) -> u64 {
+        self.state().used_and_limit().0.items
+    }
+
     /// Tells those who were admitted. A place whose sender has gone meanwhile is dropped, and admits the next.
     fn hand_over(self: &Arc<Self>, Admitted(admitted): Admitted<oneshot::Sender<Place>>) {
         for (load, sender) in admitted {

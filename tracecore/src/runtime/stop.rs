@@ -153,7 +153,8 @@ async fn drain(exporters: &[&Outgoing], consumers: &mut JoinSet<()>, deadline: I
         }
     }
     for Outgoing { base, exit, .. } in exporters {
-        let items = exit.queue.abandon();
+        // What a blocked thread holds is given up too; if its call succeeds after all, nobody hears of it.
+        let items = exit.queue.abandon() + exit.queue.unsettled();
         if items > 0 {
             exit.telemetry.dropped(DropReason::Shutdown, items);
             tracing::warn!(component = %base.id, items, reason = "shutdown", "items were dropped: the queue did not drain within service.drain_timeout");
