@@ -149,7 +149,7 @@ events! {
     }
     /// Signals of the operating system.
     Signal(SignalEvent) = "signal" {
-        /// One came, and was acted upon.
+        /// One came, and was acted upon; `SIGHUP` is told of and ends nothing.
         Handled = "handled" {
             /// Its name, as in `SIGTERM`.
             signal: &'static str,
@@ -234,7 +234,7 @@ events! {
             /// How long until the next trial, in microseconds.
             retry_in_us: u64,
         }
-        /// A trial call of a half-open breaker ended.
+        /// A trial call of a half-open breaker ended. An exporter whose breaker is off is never asked how its backend is.
         HealthCheck = "health_check" {
             /// Whether it succeeded.
             passed: bool,

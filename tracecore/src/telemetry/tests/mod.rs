@@ -261,10 +261,19 @@ fn what_is_dropped_has_its_reason() {
     }
     let dropped =
         |name: &str, id: &str, reason: &str| value(&telemetry, name, &[("component_id", id), ("reason", reason)]);
-    let by_exporter =
-        ["queue_full", "too_large", "permanent", "rejected", "retry_exhausted", "panic", "stopped", "shutdown"]
-            .map(|reason| dropped("tracecore_exporter_dropped_total", "otlp", reason));
-    assert_eq!(by_exporter, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
+    let by_exporter = [
+        "queue_full",
+        "too_large",
+        "permanent",
+        "rejected",
+        "retry_exhausted",
+        "panic",
+        "stopped",
+        "ignored",
+        "shutdown",
+    ]
+    .map(|reason| dropped("tracecore_exporter_dropped_total", "otlp", reason));
+    assert_eq!(by_exporter, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]);
     let by_processor =
         ["filtered", "error", "panic"].map(|reason| dropped("tracecore_processor_dropped_total", "filter", reason));
     assert_eq!(by_processor, [1.0, 2.0, 3.0]);
