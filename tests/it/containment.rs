@@ -272,7 +272,9 @@ async fn changes_of_a_status_are_told_in_their_order() {
         0 => Answer::Fail(ExportFailure::Away),
         _ => Answer::Accept,
     });
-    let settings = "circuit_breaker: {enabled: false}\nretry_on_failure: {initial_interval: 1ms, max_interval: 1ms}";
+    let settings = "circuit_breaker: {enabled: false}
+sending_queue: {on_overflow: block}
+retry_on_failure: {initial_interval: 1ms, max_interval: 1ms}";
     let mut service = TestService::start(&pipeline(&receiver, &exporter, settings)).await;
     for _ in 0..3000 {
         assert!(receiver.emit(metrics("flickers", 1)).await.is_accepted());
