@@ -4,6 +4,7 @@
 //! soak run.
 
 mod generate;
+mod json;
 mod mutate;
 mod payload;
 mod rebuild;

@@ -175,7 +175,8 @@ impl<'a> Value<'a> {
     }
 }
 
-fn take_varint(rest: &mut &[u8]) -> Option<u64> {
+/// Takes an integer of variable length from the front.
+pub(in crate::signal) fn take_varint(rest: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..64).step_by(7) {
         let byte = *rest.split_off_first()?;
