@@ -28,6 +28,45 @@ pub fn decode(signal: Signal, text: &[u8]) -> Result<Batch, JsonError> {
     Ok(batch.expect("what is written follows the tables: its text is UTF-8, its ids and its depth were checked"))
 }
 
+/// The signal of an export request, by the first of its keys that any request has; `None` if there is none. Reads no
+/// further than that key, so the text may still be anything behind it.
+pub fn signal_of(text: &[u8]) -> Option<Signal> {
+    let mut found = None;
+    // It stops with an error where it found the key.
+    let _ = FindSignal(&mut found).deserialize(&mut serde_json::Deserializer::from_slice(text));
+    found
+}
+
+struct FindSignal<'a>(&'a mut Option<Signal>);
+
+impl<'de> DeserializeSeed<'de> for FindSignal<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for FindSignal<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an export request")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            let is_of = |signal: &Signal| Key(otlp::request(*signal)).find(&key).is_some();
+            if let Some(signal) = Signal::ALL.into_iter().find(is_of) {
+                *self.0 = Some(signal);
+                return Err(de::Error::custom("found"));
+            }
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
+}
+
 /// The text is not OTLP/JSON. Its source says where: field, line and column.
 #[derive(Debug, thiserror::Error)]
 #[error("not OTLP/JSON")]
@@ -112,8 +151,14 @@ impl Visitor<'_> for Key {
     }
 
     fn visit_str<E: de::Error>(self, key: &str) -> Result<Option<u32>, E> {
+        Ok(self.find(key))
+    }
+}
+
+impl Key {
+    fn find(&self, key: &str) -> Option<u32> {
         let is = |name: &'static str| key == name || key.bytes().eq(CamelCase(name).chars());
-        Ok(self.0.named().find(|(_, name)| is(name)).map(|(number, _)| number))
+        self.0.named().find(|(_, name)| is(name)).map(|(number, _)| number)
     }
 }
 

@@ -11,7 +11,7 @@
 mod decode;
 mod encode;
 
-pub use decode::{JsonError, decode};
+pub use decode::{JsonError, decode, signal_of};
 pub use encode::encode;
 
 use std::fmt;
