@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     ]
     .concat();
     match args[..] {
-        ["--bench", "--sizes"] | ["--sizes"] => codecs::print_sizes(),
+        ["--sizes"] | ["--sizes", "--bench"] => codecs::print_sizes(),
         ["--bench"] => measure(&benchmarks),
         ["--bench", filter] => {
             let chosen = |benchmark: &Benchmark| benchmark.is_reference() || benchmark.name.contains(filter);

@@ -10,6 +10,7 @@
 
 mod decode;
 mod encode;
+mod scalar;
 
 pub use decode::{JsonError, decode, signal_of};
 pub use encode::encode;
