@@ -255,7 +255,7 @@ impl Piece {
         if !self.buffer.is_empty() {
             let mut buffer = mem::take(&mut self.buffer);
             if buffer.len() * MAX_PINNED < buffer.capacity() {
-                buffer.shrink_to_fit()
+                buffer.shrink_to_fit();
             }
             self.parts.push(buffer.into());
         }

@@ -109,3 +109,35 @@ async fn locked(file: File) -> io::Result<Option<File>> {
         Err(TryLockError::Error(error)) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use tracecore::prelude::Period;
+
+    use super::*;
+    use crate::file_format::{Compression, Format};
+
+    #[tokio::test]
+    async fn a_write_that_is_given_up_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = Config {
+            path: folder.path().join("f"),
+            format: Format::Json,
+            compression: Compression::None,
+            rotation: None,
+            append: false,
+            flush_interval: Period::minutes(60),
+            create_directory: false,
+        };
+        let mut sink = Sink::open(&config, false).await.expect("a new file");
+        sink.write(b"first\n", &config).await.expect("room");
+        // Under way when its caller goes away.
+        let large = vec![b'x'; 8 << 20];
+        assert!(sink.write(&large, &config).now_or_never().is_none(), "a write takes a while");
+        sink.write(b"second\n", &config).await.expect("room");
+        let _ = sink.write(&large, &config).now_or_never();
+        sink.sync(&config).await.expect("a disk");
+        assert_eq!(std::fs::read(&config.path).expect("the file"), b"first\nsecond\n");
+    }
+}

@@ -10,11 +10,7 @@ use prost::Message;
 
 use super::{CompressError, Compressor, DecompressError, Encoding, decompress};
 use crate::signal::Signal;
-
-#[path = "../../signal/tests/payload.rs"]
-mod payload;
-
-use payload::{Payload, Script};
+use crate::signal::tests::payload::{Payload, Script};
 
 const COMPRESSING: [Encoding; 3] = [Encoding::Gzip, Encoding::Zstd, Encoding::Deflate];
 

@@ -187,7 +187,7 @@ impl<'a> AttributesMut<'a> {
         let Some(from) = self.find(from, 0) else { return };
         let Entry { pair, place, .. } = self.list.entries[from].clone();
         self.set_with(key, when, |list, message| {
-            list.copy_fields(message, pair.clone(), place, |number| number == VALUE)
+            list.copy_fields(message, pair.clone(), place, |number| number == VALUE);
         });
     }
 

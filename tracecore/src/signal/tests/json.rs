@@ -1,5 +1,7 @@
 //! OTLP/JSON: there and back on generated requests, the golden files, what is also read, and what is refused.
 
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
+use opentelemetry_proto::tonic::metrics::v1::{metric::Data, number_data_point::Value as Point};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -117,10 +119,7 @@ fn writes_the_golden_files_as_it_reads_them() {
 }
 
 #[test]
-fn reads_the_golden_files_as_otlp_means_them() {
-    use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
-    use opentelemetry_proto::tonic::metrics::v1::{metric::Data, number_data_point::Value as Point};
-
+fn reads_the_golden_attributes_as_otlp_means_them() {
     let Decoded::Traces(traces) = read(Signal::Traces, golden(Signal::Traces)).decode() else { panic!("traces") };
     let resource = traces.resource_spans[0].resource.as_ref().expect("a resource");
     let values = resource.attributes.iter().map(|a| a.value.as_ref().and_then(|value| value.value.clone()));
@@ -137,12 +136,26 @@ fn reads_the_golden_files_as_otlp_means_them() {
     assert!(resource.attributes[7].value.is_some() && values[7].is_none(), "an empty value is a value");
     assert_eq!(resource.dropped_attributes_count, u32::MAX);
     assert_eq!(resource.entity_refs[0].id_keys, ["host.id", "host.mac"]);
+}
+
+#[test]
+fn reads_the_golden_span_and_records_as_otlp_means_them() {
+    let Decoded::Traces(traces) = read(Signal::Traces, golden(Signal::Traces)).decode() else { panic!("traces") };
     let span = &traces.resource_spans[0].scope_spans[0].spans[0];
     assert_eq!(span.trace_id, 0x5b8e_fff7_9803_8103_d269_b633_813f_c60c_u128.to_be_bytes());
     assert_eq!(span.parent_span_id, 0xeee1_9b7e_c3c1_b173_u64.to_be_bytes());
     assert_eq!((span.kind, span.flags, span.end_time_unix_nano), (2, 769, u64::MAX));
     assert_eq!((span.links[0].flags, span.status.as_ref().expect("a status").code), (256, 2));
 
+    let Decoded::Logs(logs) = read(Signal::Logs, golden(Signal::Logs)).decode() else { panic!("logs") };
+    let records = &logs.resource_logs[0].scope_logs[0].log_records;
+    let body = records[0].body.as_ref().and_then(|body| body.value.clone());
+    assert_eq!(body, Some(Any::StringValue("größer 😀 \0\x7f/".to_owned())));
+    assert_eq!((records[0].severity_number, records.len()), (10, 2));
+}
+
+#[test]
+fn reads_the_golden_metrics_as_otlp_means_them() {
     let Decoded::Metrics(metrics) = read(Signal::Metrics, golden(Signal::Metrics)).decode() else { panic!("metrics") };
     let data: Vec<_> = metrics.resource_metrics[0].scope_metrics[0].metrics.iter().map(|m| m.data.as_ref()).collect();
     let Some(Data::Gauge(gauge)) = data[0] else { panic!("{data:?}") };
@@ -165,12 +178,6 @@ fn reads_the_golden_files_as_otlp_means_them() {
     let Some(Data::Summary(summary)) = data[4] else { panic!("{data:?}") };
     assert_eq!(summary.data_points[0].quantile_values[0].value, 3.25);
     assert!(data[5].is_none());
-
-    let Decoded::Logs(logs) = read(Signal::Logs, golden(Signal::Logs)).decode() else { panic!("logs") };
-    let records = &logs.resource_logs[0].scope_logs[0].log_records;
-    let body = records[0].body.as_ref().and_then(|body| body.value.clone());
-    assert_eq!(body, Some(Any::StringValue("größer 😀 \0\x7f/".to_owned())));
-    assert_eq!((records[0].severity_number, records.len()), (10, 2));
 }
 
 /// A request of one span with these fields.

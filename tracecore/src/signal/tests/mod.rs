@@ -7,7 +7,7 @@ mod edit;
 mod generate;
 mod json;
 mod mutate;
-mod payload;
+pub(crate) mod payload;
 mod rebuild;
 mod split;
 mod tree;
