@@ -1,4 +1,6 @@
 //! What sends batches out.
 
+mod debug;
+mod file;
 mod prometheus;
 mod stdout;

@@ -1,4 +1,6 @@
 //! What brings batches in.
 
 mod clock;
+mod file;
+mod generator;
 mod hostmetrics;

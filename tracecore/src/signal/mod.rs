@@ -7,8 +7,13 @@
 //! Deliberately absent: acknowledgement (the verdict of `emit` is the one way back), and profiles.
 
 mod batch;
+pub mod edit;
+pub mod json;
+mod levels;
+mod metadata;
 mod otlp;
 mod schema;
+mod split;
 mod text;
 mod utf8;
 pub mod view;
@@ -17,13 +22,15 @@ mod wire_error;
 pub(crate) mod write;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 use std::str::FromStr;
 
 pub use batch::{Batch, Decoded, SignalMismatch};
-pub use text::TextFormat;
+pub use metadata::{Metadata, MetadataTooLarge};
+pub use split::{Split, SplitLimit};
+pub use text::{TextFormat, Time};
 pub use wire_error::{FieldName, Place, WireError};
 
 /// What a batch carries.

@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Sta
 
 /// The letters and digits of every string; punctuation stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Script {
+pub(crate) enum Script {
     /// One byte a character.
     Ascii,
     /// Two bytes a character.
@@ -35,9 +35,9 @@ impl Script {
 }
 
 /// A request maker. The same arguments give the same request.
-pub(super) struct Payload {
+pub(crate) struct Payload {
     /// How strings are written.
-    pub(super) script: Script,
+    pub(crate) script: Script,
     state: u64,
 }
 
@@ -45,12 +45,12 @@ const START: u64 = 1_760_000_000_000_000_000;
 
 impl Payload {
     /// A maker that writes its strings in `script`.
-    pub(super) fn new(script: Script) -> Self {
+    pub(crate) fn new(script: Script) -> Self {
         Payload { script, state: 1 }
     }
 
     /// `count` spans of ten attributes, about 500 bytes each in ASCII; a tenth has an exception event.
-    pub(super) fn traces(&mut self, count: usize) -> TracesData {
+    pub(crate) fn traces(&mut self, count: usize) -> TracesData {
         let spans = (0..count).map(|i| self.span(i)).collect();
         let scope_spans = vec![ScopeSpans { scope: Some(self.scope()), spans, schema_url: String::new() }];
         let resource = Some(self.resource());
@@ -58,7 +58,7 @@ impl Payload {
     }
 
     /// `count` metrics of one point each: six tenths gauges, two sums, one histograms, one exponential histograms.
-    pub(super) fn metrics(&mut self, count: usize) -> MetricsData {
+    pub(crate) fn metrics(&mut self, count: usize) -> MetricsData {
         let metrics = (0..count).map(|i| self.metric(i)).collect();
         let scope_metrics = vec![ScopeMetrics { scope: Some(self.scope()), metrics, schema_url: String::new() }];
         let resource = Some(self.resource());
@@ -66,7 +66,7 @@ impl Payload {
     }
 
     /// `count` log records with a body of about 110 characters and six attributes.
-    pub(super) fn logs(&mut self, count: usize) -> LogsData {
+    pub(crate) fn logs(&mut self, count: usize) -> LogsData {
         let log_records = (0..count).map(|i| self.log(i)).collect();
         let scope_logs = vec![ScopeLogs { scope: Some(self.scope()), log_records, schema_url: String::new() }];
         let resource = Some(self.resource());
