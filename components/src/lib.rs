@@ -4,4 +4,6 @@
 
 mod exporters;
 mod file_format;
+mod processors;
 mod receivers;
+mod shaping;

@@ -69,7 +69,7 @@ pub use tracecore_macros::{Classify, Label, MetricSet, config, exporter, process
 /// Everything that a component's file needs.
 pub mod prelude {
     pub use crate::component::{Exporter, NoConfig, Processor, Receiver};
-    pub use crate::config::{ByteSize, Delay, Endpoint, MountPath, Period};
+    pub use crate::config::{ByteSize, Delay, Endpoint, Literal, MountPath, Pattern, Period};
     pub use crate::cx::{Blocked, Cx};
     pub use crate::emit::{Emitter, Origin, Refusal, Verdict};
     pub use crate::error::{Classify, Never, WriteError};

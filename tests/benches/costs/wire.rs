@@ -9,11 +9,14 @@ mod tree;
 use std::hint::black_box;
 
 use bytes::Bytes;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::logs::v1::LogsData;
 use opentelemetry_proto::tonic::metrics::v1::MetricsData;
+use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::TracesData;
 use payload::{Payload, Script};
 use prost::Message;
+use tracecore::signal::edit::{Act, AttributesMut, Edit, ItemMut, PlainValue, Touches, When};
 use tracecore::signal::{Batch, Signal};
 
 use crate::harness::{Benchmark, Calls, Reference};
@@ -62,6 +65,16 @@ pub(crate) fn benchmarks() -> Vec<Benchmark> {
             benchmarks.push(of_request(name("prost_decode"), &request, item, decode));
             benchmarks.push(of_request(name("prost_decode_encode"), &request, item, round_trip));
         }
+        let request = request(signal, Shape::Ascii);
+        for (operation, change) in CHANGES {
+            let name = |by: &str| format!("wire/{signal}/edit/{operation}{by}");
+            let edit = move |request| edit(signal, request, change);
+            benchmarks.push(of_request(name(""), &request, item, edit));
+            let by_prost = move |request| prost_edit(signal, request, change);
+            benchmarks.push(of_request(name("_by_prost"), &request, item, by_prost));
+        }
+        let one_by_one = format!("wire/{signal}/edit/insert_rename_drop_one_by_one");
+        benchmarks.push(of_request(one_by_one, &request, item, move |request| edit_one_by_one(signal, request)));
     }
     benchmarks
 }
@@ -125,6 +138,191 @@ fn random() -> impl FnMut() -> u64 {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         state >> 33
     }
+}
+
+/// What is changed, on the wire and with prost's types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    /// An attribute of the resource.
+    UpsertResource,
+    /// An attribute of every item, which has none of the name.
+    Insert,
+    /// One that every item has.
+    Rename,
+    /// One item in a hundred is dropped, after a look at an attribute.
+    Drop,
+    /// The last three.
+    All,
+}
+
+const CHANGES: [(&str, Change); 5] = [
+    ("upsert_resource", Change::UpsertResource),
+    ("insert", Change::Insert),
+    ("rename", Change::Rename),
+    ("drop", Change::Drop),
+    ("insert_rename_drop", Change::All),
+];
+
+/// The key and the value of what is inserted.
+const INSERTED: (&str, &str) = ("deployment.environment.name", "production");
+
+/// For each signal the attribute that is renamed and the one that a filter reads.
+fn keys(signal: Signal) -> (&'static str, &'static str) {
+    match signal {
+        Signal::Traces => ("server.address", "url.scheme"),
+        Signal::Metrics => ("k8s.pod.name", "hw.index"),
+        Signal::Logs => ("log.logger", "app.tenant"),
+    }
+}
+
+/// A change of a batch. Of the items that have the attribute `read`, each hundredth is dropped.
+struct Changes {
+    change: Change,
+    renamed: &'static str,
+    read: &'static str,
+    seen: u32,
+}
+
+impl Changes {
+    fn new(signal: Signal, change: Change) -> Self {
+        let (renamed, read) = keys(signal);
+        Changes { change, renamed, read, seen: 0 }
+    }
+
+    fn is(&self, change: Change) -> bool {
+        self.change == change || self.change == Change::All && change != Change::UpsertResource
+    }
+
+    fn hundredth(&mut self) -> bool {
+        self.seen += 1;
+        self.seen.is_multiple_of(100)
+    }
+
+    fn apply(&mut self, attributes: &mut Vec<KeyValue>) -> bool {
+        if self.is(Change::Insert) && attributes.iter().all(|pair| pair.key != INSERTED.0) {
+            attributes.push(inserted());
+        }
+        if self.is(Change::Rename)
+            && let Some(pair) = attributes.iter_mut().find(|pair| pair.key == self.renamed)
+        {
+            pair.key = "renamed".to_owned();
+        }
+        !self.is(Change::Drop) || attributes.iter().all(|pair| pair.key != self.read) || !self.hundredth()
+    }
+}
+
+fn inserted() -> KeyValue {
+    let value = AnyValue { value: Some(any_value::Value::StringValue(INSERTED.1.to_owned())) };
+    KeyValue { key: INSERTED.0.to_owned(), value: Some(value), key_strindex: 0 }
+}
+
+impl Edit for Changes {
+    fn touches(&self) -> Touches {
+        let resources = self.change == Change::UpsertResource;
+        Touches { resources, items: !resources, ..Touches::NOTHING }
+    }
+
+    fn resource(&mut self, attributes: &mut AttributesMut<'_>) -> Act {
+        attributes.set(INSERTED.0, PlainValue::Str(INSERTED.1), When::Always);
+        Act::Keep
+    }
+
+    fn item(&mut self, item: &mut ItemMut<'_>) -> Act {
+        if self.is(Change::Insert) {
+            item.attributes.set(INSERTED.0, PlainValue::Str(INSERTED.1), When::Absent);
+        }
+        if self.is(Change::Rename) {
+            item.attributes.rename(self.renamed, "renamed");
+        }
+        if self.is(Change::Drop) && item.attributes.contains(self.read) && self.hundredth() {
+            return Act::Drop;
+        }
+        Act::Keep
+    }
+}
+
+/// A change in one pass over the wire.
+fn edit(signal: Signal, request: Bytes, change: Change) -> Calls {
+    let batch = Batch::validate(signal, request).expect("the request is valid");
+    Box::new(move |calls| {
+        for _ in 0..calls {
+            black_box(black_box(&batch).edit(&mut Changes::new(signal, change)));
+        }
+    })
+}
+
+/// What three processors in a row cost, each with a pass of its own.
+fn edit_one_by_one(signal: Signal, request: Bytes) -> Calls {
+    let batch = Batch::validate(signal, request).expect("the request is valid");
+    Box::new(move |calls| {
+        for _ in 0..calls {
+            let changes = [Change::Insert, Change::Rename, Change::Drop];
+            let edited = changes
+                .into_iter()
+                .fold(black_box(&batch).clone(), |batch, change| batch.edit(&mut Changes::new(signal, change)));
+            black_box(edited);
+        }
+    })
+}
+
+/// The same change by decoding and encoding.
+fn prost_edit(signal: Signal, request: Bytes, change: Change) -> Calls {
+    Box::new(move |calls| {
+        for _ in 0..calls {
+            let mut changes = Changes::new(signal, change);
+            let upserted = |resource: &mut Option<Resource>| {
+                if change == Change::UpsertResource {
+                    resource.get_or_insert_default().attributes.push(inserted());
+                }
+            };
+            let bytes = black_box(&request[..]);
+            black_box(match signal {
+                Signal::Traces => {
+                    let mut data = TracesData::decode(bytes).expect("the request is valid");
+                    for resource in &mut data.resource_spans {
+                        upserted(&mut resource.resource);
+                        for scope in &mut resource.scope_spans {
+                            scope.spans.retain_mut(|span| changes.apply(&mut span.attributes));
+                        }
+                    }
+                    data.encode_to_vec()
+                }
+                Signal::Logs => {
+                    let mut data = LogsData::decode(bytes).expect("the request is valid");
+                    for resource in &mut data.resource_logs {
+                        upserted(&mut resource.resource);
+                        for scope in &mut resource.scope_logs {
+                            scope.log_records.retain_mut(|log| changes.apply(&mut log.attributes));
+                        }
+                    }
+                    data.encode_to_vec()
+                }
+                Signal::Metrics => {
+                    let mut data = MetricsData::decode(bytes).expect("the request is valid");
+                    for resource in &mut data.resource_metrics {
+                        upserted(&mut resource.resource);
+                        for metric in resource.scope_metrics.iter_mut().flat_map(|scope| &mut scope.metrics) {
+                            use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+                            match metric.data.as_mut().expect("every metric has points") {
+                                Data::Gauge(data) => data.data_points.retain_mut(|p| changes.apply(&mut p.attributes)),
+                                Data::Sum(data) => data.data_points.retain_mut(|p| changes.apply(&mut p.attributes)),
+                                Data::Histogram(data) => {
+                                    data.data_points.retain_mut(|p| changes.apply(&mut p.attributes));
+                                }
+                                Data::ExponentialHistogram(data) => {
+                                    data.data_points.retain_mut(|p| changes.apply(&mut p.attributes));
+                                }
+                                Data::Summary(data) => {
+                                    data.data_points.retain_mut(|p| changes.apply(&mut p.attributes));
+                                }
+                            }
+                        }
+                    }
+                    data.encode_to_vec()
+                }
+            });
+        }
+    })
 }
 
 /// The least that anything which reads the bytes can cost.

@@ -35,8 +35,8 @@ pub use source::{Loaded, Source, UriError, load};
 pub use substitute::{MAX_REFERENCE_DEPTH, MAX_REFERENCES};
 pub use telemetry::{EventMirrors, EventPipeline, Paths, Push, Readiness, StatusPage, Telemetry, Traces};
 pub use value::{
-    ByteSize, ByteSizeError, Delay, DurationError, Endpoint, EndpointError, HttpUrl, HttpUrlError, MountPath,
-    MountPathError, Period, Ratio, RatioError,
+    ByteSize, ByteSizeError, Delay, DurationError, Endpoint, EndpointError, HttpUrl, HttpUrlError, Literal, MountPath,
+    MountPathError, Pattern, PatternError, Period, Ratio, RatioError,
 };
 pub use yaml::{MAX_DEPTH, MAX_ERRORS, MAX_NODES, MAX_SOURCE_BYTES};
 

@@ -348,7 +348,7 @@ fn plain_attribute(body: &[u8]) -> Plain {
 
 /// What a length of at most two bytes announces, and what is behind it.
 #[inline(always)]
-fn take_short(value: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn take_short(value: &[u8]) -> Option<(&[u8], &[u8])> {
     match *value {
         [length @ 0..0x80, ref rest @ ..] => rest.split_at_checked(usize::from(length)),
         [low, high @ 0..0x80, ref rest @ ..] => rest.split_at_checked(usize::from(low & 0x7F) | usize::from(high) << 7),

@@ -5,7 +5,9 @@ mod byte_size;
 mod duration;
 mod endpoint;
 mod http_url;
+mod literal;
 mod mount_path;
+mod pattern;
 mod ratio;
 
 use std::fmt;
@@ -18,7 +20,9 @@ pub use byte_size::{ByteSize, ByteSizeError};
 pub use duration::{Delay, DurationError, Period};
 pub use endpoint::{Endpoint, EndpointError};
 pub use http_url::{HttpUrl, HttpUrlError};
+pub use literal::Literal;
 pub use mount_path::{MountPath, MountPathError};
+pub use pattern::{Pattern, PatternError};
 pub use ratio::{Ratio, RatioError};
 
 /// Gives a type with `FromStr` and `Display` its serde side: it reads and writes text.

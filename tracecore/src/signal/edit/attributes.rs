@@ -10,11 +10,14 @@ use std::ops::Range;
 use super::super::schema::wire;
 use super::super::view::wire::{Body, Fields};
 use super::super::view::{KeyValueRef, ValueRef};
+use super::super::walk::take_short;
 use super::super::write::{MAX_VARINT, Writer, put_varint, varint_len};
 
 /// The fields of `KeyValue`.
 const KEY: u32 = 1;
 const VALUE: u32 = 2;
+/// The key of `KeyValue.key`.
+const KEY_TAG: u8 = 1 << 3 | wire::LENGTH;
 
 /// A value without values in it: what can be written anywhere without becoming too deep.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -82,6 +85,8 @@ pub(super) struct List {
     is_read: bool,
     /// Whether an edit changed something.
     pub(super) is_changed: bool,
+    /// No entry before this one was changed.
+    first_changed: usize,
     entries: Vec<Entry>,
     /// The `KeyValue`s that were written, without keys and lengths of their fields.
     written: Writer,
@@ -115,6 +120,7 @@ impl List {
         self.number = number;
         self.is_read = false;
         self.is_changed = false;
+        self.first_changed = usize::MAX;
         AttributesMut { message, list: self }
     }
 
@@ -122,7 +128,7 @@ impl List {
     pub(super) fn write(&self, number: u32, message: &[u8], out: &mut Vec<u8>) {
         push_key(number, self.edited_len(message), out);
         let mut copied = 0;
-        for entry in self.entries.iter().filter(|entry| entry.place != Place::Message) {
+        for entry in self.changed() {
             out.extend_from_slice(&message[copied..entry.field.start]);
             copied = entry.field.end;
             if entry.place == Place::Written {
@@ -135,14 +141,22 @@ impl List {
 
     /// The length of the message with these edits.
     pub(super) fn edited_len(&self, message: &[u8]) -> usize {
-        self.entries.iter().fold(message.len(), |length, entry| match entry.place {
-            Place::Message => length,
-            Place::Deleted => length - entry.field.len(),
-            Place::Written => {
-                let pair = entry.pair.len();
-                length - entry.field.len() + KEY_LEN + varint_len(pair as u64) + pair
-            }
+        self.changed().fold(message.len(), |length, entry| {
+            let pair = entry.pair.len();
+            let written = KEY_LEN + varint_len(pair as u64) + pair;
+            length - entry.field.len() + if entry.place == Place::Written { written } else { 0 }
         })
+    }
+
+    fn changed(&self) -> impl Iterator<Item = &Entry> {
+        let possible = self.entries.get(self.first_changed..).unwrap_or_default();
+        possible.iter().filter(|entry| entry.place != Place::Message)
+    }
+
+    fn change(&mut self, index: usize, place: Place) {
+        self.entries[index].place = place;
+        self.first_changed = self.first_changed.min(index);
+        self.is_changed = true;
     }
 }
 
@@ -182,21 +196,21 @@ impl<'a> AttributesMut<'a> {
         self.set_with(key, when, |list, _| list.written.message(VALUE, |out| value.write(out)));
     }
 
-    /// Gives `key` the value of the first attribute called `from`, if there is one.
-    pub fn copy(&mut self, from: &str, key: &str, when: When) {
-        let Some(from) = self.find(from, 0) else { return };
+    /// Gives `key` the value of the first attribute called `from`. Whether there is one.
+    pub fn copy(&mut self, from: &str, key: &str, when: When) -> bool {
+        let Some(from) = self.find(from, 0) else { return false };
         let Entry { pair, place, .. } = self.list.entries[from].clone();
         self.set_with(key, when, |list, message| {
             list.copy_fields(message, pair.clone(), place, |number| number == VALUE);
         });
+        true
     }
 
     /// Deletes every attribute called `key`.
     pub fn delete(&mut self, key: &str) {
         let mut from = 0;
         while let Some(found) = self.find(key, from) {
-            self.list.entries[found].place = Place::Deleted;
-            self.list.is_changed = true;
+            self.list.change(found, Place::Deleted);
             from = found + 1;
         }
     }
@@ -205,10 +219,8 @@ impl<'a> AttributesMut<'a> {
     pub fn delete_where(&mut self, mut unwanted: impl FnMut(&str) -> bool) {
         self.read();
         for i in 0..self.list.entries.len() {
-            let entry = &self.list.entries[i];
-            if entry.place != Place::Deleted && str::from_utf8(self.key(entry)).is_ok_and(&mut unwanted) {
-                self.list.entries[i].place = Place::Deleted;
-                self.list.is_changed = true;
+            if self.is_wanted(i, &mut unwanted) {
+                self.list.change(i, Place::Deleted);
             }
         }
     }
@@ -239,19 +251,42 @@ impl<'a> AttributesMut<'a> {
     pub fn map(&mut self, key: &str, mut new: impl FnMut(ValueRef<'_>, &mut String) -> NewValue<'static>) {
         let mut from = 0;
         while let Some(found) = self.find(key, from) {
-            let mut text = mem::take(&mut self.list.scratch);
-            text.clear();
-            let value = match new(self.value(found), &mut text) {
-                NewValue::Same => None,
-                NewValue::Plain(value) => Some(value),
-                NewValue::Written => Some(PlainValue::Str(&text)),
-            };
-            if let Some(value) = value {
-                self.replace_value(found, |list, _| list.written.message(VALUE, |out| value.write(out)));
-            }
-            self.list.scratch = text;
+            self.map_one(found, &mut new);
             from = found + 1;
         }
+    }
+
+    /// As [`map`](AttributesMut::map), for every attribute whose key is `wanted`.
+    pub fn map_where(
+        &mut self,
+        mut wanted: impl FnMut(&str) -> bool,
+        mut new: impl FnMut(ValueRef<'_>, &mut String) -> NewValue<'static>,
+    ) {
+        self.read();
+        for i in 0..self.list.entries.len() {
+            if self.is_wanted(i, &mut wanted) {
+                self.map_one(i, &mut new);
+            }
+        }
+    }
+
+    fn map_one(&mut self, found: usize, new: &mut impl FnMut(ValueRef<'_>, &mut String) -> NewValue<'static>) {
+        let mut text = mem::take(&mut self.list.scratch);
+        text.clear();
+        let value = match new(self.value(found), &mut text) {
+            NewValue::Same => None,
+            NewValue::Plain(value) => Some(value),
+            NewValue::Written => Some(PlainValue::Str(&text)),
+        };
+        if let Some(value) = value {
+            self.replace_value(found, |list, _| list.written.message(VALUE, |out| value.write(out)));
+        }
+        self.list.scratch = text;
+    }
+
+    fn is_wanted(&self, index: usize, wanted: &mut impl FnMut(&str) -> bool) -> bool {
+        let entry = &self.list.entries[index];
+        entry.place != Place::Deleted && str::from_utf8(self.key(entry)).is_ok_and(wanted)
     }
 
     fn set_with(&mut self, key: &str, when: When, mut write: impl FnMut(&mut List, &[u8])) {
@@ -282,7 +317,7 @@ impl<'a> AttributesMut<'a> {
         let end = list.written.as_bytes().len();
         let (field, key) = (message.len()..message.len(), key_end - key.len()..key_end);
         list.entries.push(Entry { field, pair: start..end, key, place: Place::Written });
-        list.is_changed = true;
+        list.change(list.entries.len() - 1, Place::Written);
     }
 
     /// Gives an attribute the value that `write` writes. Everything else in it stays.
@@ -305,8 +340,8 @@ impl<'a> AttributesMut<'a> {
         let key = write(list, message, pair, place);
         let end = list.written.as_bytes().len();
         let entry = &mut list.entries[found];
-        (entry.pair, entry.key, entry.place) = (start..end, key, Place::Written);
-        list.is_changed = true;
+        (entry.pair, entry.key) = (start..end, key);
+        list.change(found, Place::Written);
     }
 
     /// The index of the next attribute called `key`, from index `from` on.
@@ -349,20 +384,33 @@ impl List {
         self.written.clear();
         let tag = (self.number as u8) << 3 | wire::LENGTH;
         let mut rest = message;
-        while let [first, ..] = *rest {
+        while let [first, ref value @ ..] = *rest {
             let start = message.len() - rest.len();
-            // Nearly all attributes are shorter than 128 bytes and begin with their key.
+            // Nearly all attributes begin with their key; it and they have lengths of one or two bytes.
             if first == tag
-                && let [_, length @ 0..0x80, 0x0A, key @ 0..0x80, ..] = *rest
+                && let Some((pair, behind)) = take_short(value)
+                && let [KEY_TAG, ref key @ ..] = *pair
+                && let Some((key, behind_key)) = take_short(key)
             {
-                let (pair, end) = (start + 2, start + 2 + usize::from(length));
-                let key = pair + 2..pair + 2 + usize::from(key);
-                let Some(behind) = message.get(end..) else { return };
-                if key.end <= end {
-                    self.entries.push(Entry { field: start..end, pair: pair..end, key, place: Place::Message });
-                    rest = behind;
-                    continue;
-                }
+                let end = message.len() - behind.len();
+                let key_end = end - behind_key.len();
+                let (pair, key) = (end - pair.len()..end, key_end - key.len()..key_end);
+                self.entries.push(Entry { field: start..end, pair, key, place: Place::Message });
+                rest = behind;
+                continue;
+            }
+            // Nearly all others have a number below 16 and are fixed or one byte long.
+            let width = match first & 7 {
+                wire::FIXED64 => 8,
+                wire::FIXED32 => 4,
+                wire::VARINT if matches!(value, [0..0x80, ..]) => 1,
+                _ => usize::MAX,
+            };
+            if first < 0x80
+                && let Some(behind) = value.get(width..)
+            {
+                rest = behind;
+                continue;
             }
             let mut fields = Fields::of(rest);
             let Some(field) = fields.next_field() else { return };

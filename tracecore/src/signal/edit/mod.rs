@@ -67,7 +67,9 @@ impl Touches {
     /// Nothing.
     pub const NOTHING: Touches = Touches { resources: false, scopes: false, metrics: false, items: false };
 
-    fn and(self, other: Touches) -> Touches {
+    /// What either wants.
+    #[must_use]
+    pub fn and(self, other: Touches) -> Touches {
         Touches {
             resources: self.resources | other.resources,
             scopes: self.scopes | other.scopes,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use super::super::schema::wire;
+use super::super::walk::take_short;
 
 /// The body of one message, from which a view is made. Only a batch has any.
 #[derive(Clone, Copy, Default)]
@@ -65,7 +66,22 @@ pub(in crate::signal) enum Value<'a> {
 impl<'a> Iterator for Fields<'a> {
     type Item = (u32, Value<'a>);
 
+    #[inline]
     fn next(&mut self) -> Option<(u32, Value<'a>)> {
+        // Most bytes of a request are in fields with a number below 16 and a length of one or two bytes.
+        if let [key @ 0..0x80, ref rest @ ..] = *self.0
+            && key & 7 == wire::LENGTH
+            && let Some((bytes, behind)) = take_short(rest)
+        {
+            self.0 = behind;
+            return Some((u32::from(key >> 3), Value::Bytes(bytes)));
+        }
+        self.next_irregular()
+    }
+}
+
+impl<'a> Fields<'a> {
+    fn next_irregular(&mut self) -> Option<(u32, Value<'a>)> {
         let (number, wire) = self.key()?;
         let value = match wire {
             wire::START_GROUP => {
@@ -76,9 +92,7 @@ impl<'a> Iterator for Fields<'a> {
         };
         Some((number, value))
     }
-}
 
-impl<'a> Fields<'a> {
     /// The fields of the message with this body.
     pub(in crate::signal) fn of(body: &'a [u8]) -> Self {
         Fields(body)
@@ -90,6 +104,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The next field with its bytes.
+    #[inline]
     pub(in crate::signal) fn next_field(&mut self) -> Option<Field<'a>> {
         let before = self.0;
         let (number, value) = self.next()?;
@@ -186,7 +201,16 @@ impl<'a> Value<'a> {
 }
 
 /// Takes an integer of variable length from the front.
+#[inline]
 pub(in crate::signal) fn take_varint(rest: &mut &[u8]) -> Option<u64> {
+    if let [byte @ 0..0x80, ref behind @ ..] = **rest {
+        *rest = behind;
+        return Some(u64::from(byte));
+    }
+    take_long_varint(rest)
+}
+
+fn take_long_varint(rest: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..64).step_by(7) {
         let byte = *rest.split_off_first()?;

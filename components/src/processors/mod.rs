@@ -1,0 +1,5 @@
+//! What changes or drops batches on their way.
+
+mod attributes;
+mod filter;
+mod resource;
