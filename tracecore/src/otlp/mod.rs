@@ -4,6 +4,7 @@
 //! error, whatever the bytes are. Deliberately absent: any I/O (that is [`net`](crate::net)), and the validation of a
 //! request (that is [`Batch::validate`](crate::signal::Batch::validate)).
 
+pub mod compression;
 pub mod grpc;
 pub mod response;
 pub mod status;
