@@ -1,4 +1,5 @@
 //! What sends batches out.
 
+mod debug;
 mod prometheus;
 mod stdout;

@@ -7,6 +7,8 @@
 //! Deliberately absent: acknowledgement (the verdict of `emit` is the one way back), and profiles.
 
 mod batch;
+pub mod edit;
+pub mod json;
 mod levels;
 mod metadata;
 mod otlp;
@@ -28,7 +30,7 @@ use std::str::FromStr;
 pub use batch::{Batch, Decoded, SignalMismatch};
 pub use metadata::{Metadata, MetadataTooLarge};
 pub use split::{Split, SplitLimit};
-pub use text::TextFormat;
+pub use text::{TextFormat, Time};
 pub use wire_error::{FieldName, Place, WireError};
 
 /// What a batch carries.
