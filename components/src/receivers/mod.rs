@@ -4,3 +4,4 @@ mod clock;
 mod file;
 mod generator;
 mod hostmetrics;
+mod otlp;

@@ -8,6 +8,8 @@ mod http_url;
 mod literal;
 mod mount_path;
 mod pattern;
+mod named;
+mod planned;
 mod ratio;
 
 use std::fmt;
@@ -23,6 +25,8 @@ pub use http_url::{HttpUrl, HttpUrlError};
 pub use literal::Literal;
 pub use mount_path::{MountPath, MountPathError};
 pub use pattern::{Pattern, PatternError};
+pub use named::Named;
+pub use planned::{ServerAuth, ServerTls};
 pub use ratio::{Ratio, RatioError};
 
 /// Gives a type with `FromStr` and `Display` its serde side: it reads and writes text.
