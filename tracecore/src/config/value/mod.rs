@@ -7,6 +7,7 @@ mod endpoint;
 mod http_url;
 mod mount_path;
 mod ratio;
+mod secret;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -20,6 +21,7 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use http_url::{HttpUrl, HttpUrlError};
 pub use mount_path::{MountPath, MountPathError};
 pub use ratio::{Ratio, RatioError};
+pub use secret::Secret;
 
 /// Gives a type with `FromStr` and `Display` its serde side: it reads and writes text.
 macro_rules! written_as_text {
