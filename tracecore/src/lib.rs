@@ -51,6 +51,7 @@ pub mod exposition;
 pub mod graph;
 pub mod metrics;
 pub mod net;
+pub mod otlp;
 pub mod queue;
 pub mod registry;
 pub mod runtime;
