@@ -36,7 +36,7 @@ pub use substitute::{MAX_REFERENCE_DEPTH, MAX_REFERENCES};
 pub use telemetry::{EventMirrors, EventPipeline, Paths, Push, Readiness, StatusPage, Telemetry, Traces};
 pub use value::{
     ByteSize, ByteSizeError, Delay, DurationError, Endpoint, EndpointError, HttpUrl, HttpUrlError, MountPath,
-    MountPathError, Period, Ratio, RatioError, Secret,
+    MountPathError, Named, Period, Ratio, RatioError, Secret, ServerAuth, ServerTls,
 };
 pub use yaml::{MAX_DEPTH, MAX_ERRORS, MAX_NODES, MAX_SOURCE_BYTES};
 

@@ -8,7 +8,10 @@
 //! [`Limits::connections`] are open; a handler's panic is a 500; every connection task belongs to the server and ends
 //! with it; every request is told of once ([`Observer::request_finished`]); a server that ends says why ([`Exit`]).
 //!
-//! Deliberately absent: HTTP/2, protocol upgrades, compression, and TLS. TLS will wrap the stream at the start of the
+//! A listener speaks HTTP/1, or HTTP/2 with prior knowledge if its owner says so ([`Limits::http2`]), and never both: who
+//! takes scrapes needs no streams, and who takes gRPC nothing else.
+//!
+//! Deliberately absent: protocol upgrades, compression, and TLS. TLS will wrap the stream at the start of the
 //! connection task, so that a slow handshake holds up its own connection and never the accept loop.
 
 mod bind;
@@ -16,6 +19,7 @@ mod client;
 mod component;
 mod connection;
 mod handler;
+mod http2;
 pub(crate) mod media;
 mod request;
 mod server;
@@ -38,6 +42,9 @@ pub use client::{
 };
 pub use component::{ListenerFailed, serve_component};
 pub use handler::{HttpService, RequestBody};
+pub use http2::{
+    Http2, MAX_FRAME_BYTES, MAX_PENDING_RESETS, MAX_STREAMS, PING_TIMEOUT, STREAM_WINDOW_BYTES, CONNECTION_WINDOW_BYTES,
+};
 pub use request::{Finished, Method, RequestSpan, Route};
 pub use server::{Server, serve};
 
@@ -84,6 +91,8 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Open connections; further clients wait in the kernel's backlog. See [`MAX_CONNECTIONS`].
     pub connections: NonZeroUsize,
+    /// What HTTP/2 has beside all that; `None` for a listener that speaks HTTP/1.
+    pub http2: Option<Http2>,
 }
 
 impl Default for Limits {
@@ -96,6 +105,7 @@ impl Default for Limits {
             header_bytes: MAX_HEADER_BYTES,
             body_bytes: MAX_BODY_BYTES,
             connections: MAX_CONNECTIONS,
+            http2: None,
         }
     }
 }
@@ -130,7 +140,7 @@ impl Exit {
 pub enum Closed {
     /// One side closed it between two requests.
     Done,
-    /// What the client sent is not HTTP/1, or its headers are too large.
+    /// What the client sent is not the HTTP of the listener, its headers are too large, or it floods.
     Refused,
     /// The connection broke in the middle of a request or an answer, or a handler's body failed.
     Broken,
@@ -142,13 +152,15 @@ pub enum Closed {
     IdleTimeout,
     /// [`Limits::write_stall`] ran out.
     WriteTimeout,
+    /// [`Http2::max_age`] ran out.
+    MaxAge,
     /// The server cut it: the shutdown deadline, or a panic in a body.
     Cut,
 }
 
 impl Closed {
     /// Every way, so that each series stands at zero from the start.
-    pub const ALL: [Closed; 8] = [
+    pub const ALL: [Closed; 9] = [
         Closed::Done,
         Closed::Refused,
         Closed::Broken,
@@ -156,6 +168,7 @@ impl Closed {
         Closed::RequestTimeout,
         Closed::IdleTimeout,
         Closed::WriteTimeout,
+        Closed::MaxAge,
         Closed::Cut,
     ];
 
@@ -169,6 +182,7 @@ impl Closed {
             Closed::RequestTimeout => "request_timeout",
             Closed::IdleTimeout => "idle_timeout",
             Closed::WriteTimeout => "write_timeout",
+            Closed::MaxAge => "max_age",
             Closed::Cut => "cut",
         }
     }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response, StatusCode};
+use http_body_util::Either;
 
+use super::handler::{AnswerBody, HttpService, LastWord};
 use super::Observer;
 use crate::telemetry::StatusClass;
 use crate::time::Instant;
@@ -144,10 +146,20 @@ impl Exchange {
         drop(Exchange { observer, span: None, method, route, answered: status, status, began });
     }
 
-    /// The handler, or the server in its place, has answered.
-    pub(super) fn answered<B>(&mut self, response: &Response<B>) {
-        self.answered = Some(response.status());
-        self.route = response.extensions().get().copied().unwrap_or(self.route);
+    /// The handler, or the server in its place, has answered: gives what the client is to get.
+    pub(super) fn answered<S: HttpService>(
+        &mut self,
+        answered: Result<Response<S::Body>, LastWord>,
+    ) -> Response<AnswerBody<S::Body>> {
+        let (route, status) = match &answered {
+            Ok(response) => S::told(response),
+            Err(last_word) => (Route::UNKNOWN, last_word.status),
+        };
+        (self.route, self.answered) = (route, Some(status));
+        match answered {
+            Ok(response) => response.map(Either::Left),
+            Err(last_word) => last_word.response(),
+        }
     }
 
     /// The client's side has the whole answer.

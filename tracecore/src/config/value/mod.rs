@@ -6,6 +6,8 @@ mod duration;
 mod endpoint;
 mod http_url;
 mod mount_path;
+mod named;
+mod planned;
 mod ratio;
 mod secret;
 
@@ -20,6 +22,8 @@ pub use duration::{Delay, DurationError, Period};
 pub use endpoint::{Endpoint, EndpointError};
 pub use http_url::{HttpUrl, HttpUrlError};
 pub use mount_path::{MountPath, MountPathError};
+pub use named::Named;
+pub use planned::{ServerAuth, ServerTls};
 pub use ratio::{Ratio, RatioError};
 pub use secret::Secret;
 

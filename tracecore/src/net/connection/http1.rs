@@ -1,37 +1,37 @@
-//! One connection: HTTP/1 by hyper, and the clock that ends it.
+//! HTTP/1: one request at a time.
 //!
-//! Everything about a connection is polled by its one task: the stream, the handler, the answer's body. Each notes in
-//! [`Progress`] what it did, and after every poll the task sets its alarm to the deadline that follows. hyper's own
-//! header timeout is off because it cannot tell a client that is slow from one that is idle between two scrapes.
+//! The stream, the handler and the answer's body note in [`Progress`] what they did, and after every poll the task sets
+//! its alarm to the deadline that follows. hyper's own header timeout is off because it cannot tell a client that is slow
+//! from one that is idle between two scrapes.
 
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use http::StatusCode;
+use bytes::Bytes;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::handler::{Handler, HttpService};
-use super::request::Exchange;
-use super::{Closed, Limits, Observer};
+use super::after;
+use crate::net::handler::{AnswerBody, BodyError, HttpService, guarded, too_slow};
+use crate::net::request::Exchange;
+use crate::net::{Closed, Limits, Observer};
 use crate::time::Instant;
 
 /// The smallest read buffer that hyper accepts, in bytes.
 const MIN_READ_BUFFER: usize = 8 * 1024;
 
-/// For a limit that reaches beyond what the clock can count: as good as never.
-const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
-/// Serves one connection to its end, and says how it ended. A cancelled `stopping` lets the request in flight finish
-/// and closes a connection that has none.
+/// As [`super::run`].
 pub(super) async fn run<Io, S>(
     io: Io,
     service: S,
@@ -74,6 +74,76 @@ where
     .await
 }
 
+/// The service of one connection, with what bounds each of its requests.
+struct Handler<S> {
+    service: S,
+    limits: Limits,
+    observer: Arc<dyn Observer>,
+    progress: Progress,
+}
+
+impl<S: HttpService> Handler<S> {
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<Answer<S::Body>>, Infallible>> + use<S> {
+        self.progress.request_begins();
+        let Handler { limits, observer, progress, .. } = self;
+        let (limits, observer, progress, service) =
+            (*limits, Arc::clone(observer), progress.clone(), self.service.clone());
+        let (mut exchange, request) = Exchange::begin(Arc::clone(&observer), request);
+        async move {
+            let answered = timeout(limits.request, guarded(service, request, limits, &*observer)).await;
+            let answered = answered.unwrap_or_else(|_elapsed| {
+                progress.request_timed_out();
+                Err(too_slow(limits))
+            });
+            let closes = answered.is_err();
+            let mut response = exchange.answered::<S>(answered);
+            if closes {
+                // The state of the request is not known: what comes next may be the rest of it.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response.map(|body| Answer { body, exchange: Some(exchange), progress }))
+        }
+    }
+}
+
+/// The body of an answer. hyper drops it once it has its last byte, which is when the server is done with the request.
+struct Answer<B> {
+    body: AnswerBody<B>,
+    exchange: Option<Exchange>,
+    progress: Progress,
+}
+
+impl<B> Body for Answer<B>
+where
+    B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin,
+{
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<B> Drop for Answer<B> {
+    fn drop(&mut self) {
+        if let Some(exchange) = self.exchange.take() {
+            self.progress.request_ends(exchange);
+        }
+    }
+}
+
 fn how_it_ended(result: &hyper::Result<()>, progress: &Progress) -> Closed {
     match result {
         _ if progress.lock().gave_up => Closed::RequestTimeout,
@@ -97,7 +167,7 @@ fn refused_with(error: &hyper::Error) -> Option<StatusCode> {
 /// What a connection is doing and since when. Shared by the parts of one connection, which are polled one at a time:
 /// the lock is never contended.
 #[derive(Clone)]
-pub(super) struct Progress(Arc<Mutex<State>>);
+struct Progress(Arc<Mutex<State>>);
 
 struct State {
     phase: Phase,
@@ -137,7 +207,7 @@ impl Progress {
     }
 
     /// The headers are complete.
-    pub(super) fn request_begins(&self) {
+    fn request_begins(&self) {
         // hyper flushes before it reads on, but for a body that the handler did not read to its end.
         self.delivered();
         let mut state = self.lock();
@@ -146,13 +216,13 @@ impl Progress {
     }
 
     /// The handler took too long.
-    pub(super) fn request_timed_out(&self) {
+    fn request_timed_out(&self) {
         self.lock().gave_up = true;
     }
 
     /// The last of the answer was handed over for writing. Or the connection has failed: then nothing is flushed any
     /// more, and the request ends with the connection.
-    pub(super) fn request_ends(&self, exchange: Exchange) {
+    fn request_ends(&self, exchange: Exchange) {
         let mut state = self.lock();
         state.unflushed = Some(exchange);
         state.enter(Phase::Idle);
@@ -232,10 +302,6 @@ impl Drop for State {
             Exchange::stillborn(Arc::clone(&self.observer), since, None);
         }
     }
-}
-
-fn after(since: Instant, limit: Duration) -> Instant {
-    since.checked_add(limit).unwrap_or_else(|| since + A_YEAR)
 }
 
 /// The stream, noting what the client sends and takes.

@@ -1,0 +1,142 @@
+//! Settings of the `otlp` receiver. Keys and defaults are the Collector's, but for the limits that it does not have.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+use tracecore::config::{Named, ServerAuth, ServerTls};
+use tracecore::net::{Http2, Limits, MAX_STREAMS, PING_TIMEOUT, REQUEST_TIMEOUT, WRITE_STALL_TIMEOUT};
+use tracecore::prelude::*;
+
+/// The port of OTLP/gRPC, and that of OTLP/HTTP.
+const PORTS: (u16, u16) = (4317, 4318);
+
+/// Open connections of one protocol. A gateway serves a node with one; each can hold a frame of a megabyte that is not
+/// complete.
+const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(1024).expect("1024 is not zero");
+
+/// The largest gRPC message in MiB, and the largest HTTP body: what the specification recommends.
+const MAX_MESSAGE_MIB: NonZeroU32 = NonZeroU32::new(4).expect("4 is not zero");
+const MAX_BODY: ByteSize = ByteSize::mib(20);
+
+/// How long a gRPC connection may have no request. The Collector waits for ever; SDKs send every minute at the latest,
+/// and a client that has gone silently must not keep its place among `max_connections`.
+const GRPC_IDLE: Period = Period::minutes(5);
+
+/// Bytes of a request's headers. Metadata of gRPC clients may be larger than what scrapers send.
+const MAX_HEADER_BYTES: usize = 16 * 1024;
+
+/// Settings of the `otlp` receiver.
+#[config]
+pub(super) struct Config {
+    /// What is listened for, at least one.
+    pub(super) protocols: Protocols,
+}
+
+/// What is listened for. A protocol is on if its key is there, with or without settings.
+#[config]
+pub(super) struct Protocols {
+    /// OTLP/gRPC.
+    #[default]
+    pub(super) grpc: Named<Grpc>,
+    /// OTLP/HTTP, in protobuf and in JSON.
+    #[default]
+    pub(super) http: Named<Http>,
+}
+
+/// OTLP/gRPC. Requests may be compressed with gzip, zstd and deflate.
+#[config]
+pub(super) struct Grpc {
+    /// Where to listen, as `host:port`.
+    #[default(Endpoint::localhost(PORTS.0))]
+    pub(super) endpoint: Endpoint,
+    /// The largest message in MiB, compressed as well as not.
+    #[default(MAX_MESSAGE_MIB)]
+    pub(super) max_recv_msg_size_mib: NonZeroU32,
+    /// How many requests of one connection may be open at once.
+    #[default(NonZeroU32::new(MAX_STREAMS).expect("it is not zero"))]
+    pub(super) max_concurrent_streams: NonZeroU32,
+    /// How many clients may be connected; further ones wait.
+    #[default(MAX_CONNECTIONS)]
+    pub(super) max_connections: NonZeroUsize,
+    /// From the end of a request's headers to its answer.
+    #[default(Period::secs(30))]
+    pub(super) request_timeout: Period,
+    /// Without effect, for files of the Collector: what is read goes into buffers of the size of what comes.
+    #[default(ByteSize::kib(512))]
+    pub(super) read_buffer_size: ByteSize,
+    /// Without effect, as `read_buffer_size`.
+    #[default(ByteSize::kib(32))]
+    pub(super) write_buffer_size: ByteSize,
+    /// How long connections last, and how it is found out that a client has gone.
+    #[default]
+    pub(super) keepalive: Keepalive,
+    /// Whether the metadata of a request goes with its batch, for processors.
+    #[default(false)]
+    pub(super) include_metadata: bool,
+    /// Not there yet.
+    pub(super) tls: Option<ServerTls>,
+    /// Not there yet.
+    pub(super) auth: Option<ServerAuth>,
+}
+
+/// How long connections last, and how it is found out that a client has gone.
+#[config]
+pub(super) struct Keepalive {
+    /// What the server does.
+    #[default]
+    pub(super) server_parameters: ServerParameters,
+}
+
+/// What the server does about connections that are idle, old or dead.
+#[config]
+pub(super) struct ServerParameters {
+    /// How long a connection may have no request; then its client is asked to make another.
+    #[default(GRPC_IDLE)]
+    pub(super) max_connection_idle: Period,
+    /// How long a connection may last; then its client is asked to make another. Without it, for ever.
+    pub(super) max_connection_age: Option<Period>,
+    /// How long requests in flight are waited for after `max_connection_age`. Without it, as long as they may take.
+    pub(super) max_connection_age_grace: Option<Period>,
+    /// How long nothing may come before the client is asked whether it is there. Without it, never.
+    pub(super) time: Option<Period>,
+    /// How long the client's answer may take.
+    #[default(Period::secs(20))]
+    pub(super) timeout: Period,
+}
+
+impl Grpc {
+    /// The largest message in bytes.
+    pub(super) fn max_message(&self) -> usize {
+        usize::try_from(u64::from(self.max_recv_msg_size_mib.get()) << 20).unwrap_or(usize::MAX)
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        let ServerParameters { max_connection_idle, max_connection_age, max_connection_age_grace, time, timeout } =
+            self.keepalive.server_parameters;
+        Limits {
+            request: self.request_timeout.get(),
+            idle: max_connection_idle.get(),
+            header_bytes: MAX_HEADER_BYTES,
+            // Counted by who reads it, whose answer is gRPC's.
+            body_bytes: usize::MAX,
+            connections: self.max_connections,
+            http2: Some(Http2 {
+                streams: self.max_concurrent_streams.get(),
+                max_age: max_connection_age.map(Period::get),
+                max_age_grace: max_connection_age_grace.map(Period::get),
+                ping_interval: time.map(Period::get),
+                ping_timeout: timeout.get(),
+                ..Http2::default()
+            }),
+            ..Limits::default()
+        }
+    }
+}
+
+/// OTLP/HTTP. Requests may be compressed with gzip, zstd and deflate.
+#[config]
+pub(super) struct Http {
+    /// Where to listen, as `host:port`.
+    #[default(Endpoint::localhost(PORTS.1))]
+    pub(super) endpoint: Endpoint,
+}

@@ -1,0 +1,64 @@
+//! From a request's message to its verdict, the same for gRPC and HTTP.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::request::Parts;
+use tokio::time::timeout_at;
+use tracecore::otlp::grpc::Code;
+use tracecore::otlp::status::Status;
+use tracecore::prelude::*;
+use tracecore::signal::Metadata;
+use tracecore::time::Instant;
+
+/// The way into the pipelines, and what goes with a batch.
+#[derive(Clone)]
+pub(super) struct Intake {
+    pub(super) emitter: Emitter,
+    pub(super) include_metadata: bool,
+}
+
+impl Intake {
+    /// Validates a message.
+    ///
+    /// # Errors
+    ///
+    /// When it is not an export request of `signal`.
+    pub(super) fn validate(signal: Signal, message: Bytes) -> Result<Batch, Status> {
+        Batch::validate(signal, message).map_err(|error| Status::new(Code::InvalidArgument, error.to_string()))
+    }
+
+    /// Sends a batch into the pipelines, until the client no longer waits.
+    ///
+    /// # Errors
+    ///
+    /// When it was refused, or the time is over.
+    pub(super) async fn take(&self, batch: Batch, head: &Parts, deadline: Option<Instant>) -> Result<(), Status> {
+        let batch = if self.include_metadata { batch.with_metadata(metadata(&head.headers)?) } else { batch };
+        let emitted = self.emitter.emit_for(batch, Origin::of(&head.headers, &head.extensions));
+        let verdict = match deadline {
+            None => emitted.await,
+            Some(deadline) if deadline <= Instant::now() => return Err(too_late()),
+            Some(deadline) => timeout_at(deadline, emitted).await.map_err(|_elapsed| too_late())?,
+        };
+        match verdict {
+            Verdict::Accepted => Ok(()),
+            Verdict::Refused(Refusal::Permanent) => {
+                Err(Status::new(Code::InvalidArgument, "refused for good: a processor or a queue does not take it"))
+            }
+            Verdict::Refused(Refusal::Retryable { after }) => {
+                let full = Status::new(Code::Unavailable, "a queue is full, or an exporter is away: try again later");
+                Err(Status { retry_after: Some(after), ..full })
+            }
+        }
+    }
+}
+
+fn too_late() -> Status {
+    Status::new(Code::DeadlineExceeded, "the time that the client gave is over")
+}
+
+/// What is not text is left out, as a processor could not compare it.
+fn metadata(headers: &HeaderMap) -> Result<Metadata, Status> {
+    let pairs = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    Metadata::new(pairs).map_err(|error| Status::new(Code::ResourceExhausted, error.to_string()))
+}

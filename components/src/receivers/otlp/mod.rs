@@ -1,0 +1,72 @@
+//! The `otlp` receiver: traces, metrics and logs over OTLP, by gRPC ([`grpc`]) and HTTP.
+//!
+//! What came is validated and goes on as it came: from the socket to the batch nothing is decoded, but what is compressed
+//! or JSON. The sender hears what became of it: taken, come again, or not at all.
+//!
+//! Deliberately absent: profiles, TLS and authentication (for all servers at once, in `net`).
+
+mod config;
+mod grpc;
+mod intake;
+mod message;
+mod reply;
+
+use std::sync::Arc;
+
+use tracecore::net::{BindError, Bound};
+use tracecore::prelude::*;
+
+use self::config::Config;
+use self::grpc::Grpc;
+use self::intake::Intake;
+
+/// Takes traces, metrics and logs over OTLP: gRPC, and HTTP with protobuf or JSON.
+#[receiver("otlp", aliases = ["otlpreceiver"], config = Config, error = Error)]
+struct Otlp {
+    config: Config,
+}
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error, Classify)]
+enum Error {
+    /// Nothing to listen for.
+    #[error("`protocols` names none: write `grpc:`, `http:` or both beneath it")]
+    #[kind(Init)]
+    NoProtocol,
+    /// The port is taken, or the address is not one of this machine.
+    #[error(transparent)]
+    #[kind(Init)]
+    Listen(BindError),
+}
+
+impl Receiver for Otlp {
+    fn new(config: Config) -> Result<Self, Error> {
+        let protocols = &config.protocols;
+        if protocols.grpc.0.is_none() && protocols.http.0.is_none() {
+            return Err(Error::NoProtocol);
+        }
+        Ok(Otlp { config })
+    }
+
+    async fn start(&mut self, cx: &Cx<Self>) -> Result<(), Error> {
+        if let Some(config) = &self.config.protocols.grpc.0 {
+            let listener = listen(cx, "grpc", &config.endpoint).await?;
+            let intake = Intake { emitter: cx.emitter().clone(), include_metadata: config.include_metadata };
+            cx.serve(listener, Grpc::new(intake, config.max_message()), config.limits());
+        }
+        Ok(())
+    }
+
+    async fn run(self, cx: Cx<Self>) -> Result<(), Error> {
+        cx.shutdown_requested().await;
+        Ok(())
+    }
+}
+
+async fn listen(cx: &Cx<Otlp>, protocol: &'static str, endpoint: &Endpoint) -> Result<Arc<Bound>, Error> {
+    let setting = || format!("receivers.{}.protocols.{protocol}.endpoint", cx.id());
+    let listener = cx.listen(&endpoint.to_string()).await;
+    let listener = listener.map_err(|error| Error::Listen(error.for_setting(setting())))?;
+    tracing::info!(component = %cx.id(), listen = %listener.local_addr(), protocol, "receiving OTLP");
+    Ok(listener)
+}

@@ -1,0 +1,44 @@
+//! What the Collector has and tracecore has not yet, in the places where people write it.
+//!
+//! A key that is refused as unknown looks like a typing error, and a server that was to be encrypted must not start in
+//! clear text.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, de};
+
+macro_rules! planned {
+    ($(#[$doc:meta])* $name:ident, $refusal:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub enum $name {}
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+                Err(de::Error::custom($refusal))
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "description": $refusal, "not": {} })
+            }
+        }
+    };
+}
+
+planned!(
+    /// TLS of a server.
+    ServerTls,
+    "is not there yet: servers speak plain text; put a proxy that ends TLS before it, or listen on localhost"
+);
+planned!(
+    /// Authentication of a server's clients.
+    ServerAuth,
+    "is not there yet: servers ask nobody who they are; put a proxy that does before it, or listen on localhost"
+);

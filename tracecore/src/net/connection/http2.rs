@@ -1,0 +1,237 @@
+//! HTTP/2 with prior knowledge: many requests at a time.
+//!
+//! Deliberately absent: CONNECT, server push, and a word to the observer about what never became a request: the `h2` crate
+//! refuses headers that are malformed or too large (431) itself.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use http::{Request, Response};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
+
+use super::streams::{Alarm, Stream, Streams};
+use crate::net::handler::{AnswerBody, BodyError, HttpService, guarded, too_slow};
+use crate::net::request::Exchange;
+use crate::net::{Closed, Http2, Limits, Observer};
+
+/// Bytes of the preface and the empty SETTINGS frame behind it: what every client sends first.
+const GREETING_BYTES: usize = 24 + 9;
+
+/// What the protocol allows for the size of a frame, in bytes.
+const FRAME_BYTES: std::ops::RangeInclusive<u32> = 16 * 1024..=(1 << 24) - 1;
+
+/// As [`super::run`].
+pub(super) async fn run<Io, S>(
+    io: Io,
+    service: S,
+    limits: Limits,
+    settings: Http2,
+    observer: Arc<dyn Observer>,
+    stopping: CancellationToken,
+) -> Closed
+where
+    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: HttpService,
+{
+    let streams = Streams::new(limits, &settings);
+    let io = TokioIo::new(Watched { io, streams: streams.clone(), greeted: 0, stalled: false });
+    let handler = Handler { service, limits, observer, streams: streams.clone() };
+    let mut http = http2::Builder::new(streams.clone());
+    http.timer(TokioTimer::new())
+        .auto_date_header(false)
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(settings.streams)
+        .max_frame_size(settings.frame_bytes.clamp(*FRAME_BYTES.start(), *FRAME_BYTES.end()))
+        .initial_stream_window_size(settings.stream_window)
+        .initial_connection_window_size(settings.connection_window)
+        .max_pending_accept_reset_streams(settings.pending_resets)
+        .keep_alive_interval(settings.ping_interval)
+        .keep_alive_timeout(settings.ping_timeout);
+    let service = service_fn(move |request| handler.answer(request));
+    let mut connection = pin!(http.serve_connection(io, service));
+    let mut alarm = pin!(sleep_until(streams.earliest()));
+    let mut tasks: FuturesUnordered<Stream> = FuturesUnordered::new();
+    // A set of one, which is looked at only when it is woken: every connection waits for the same token.
+    let mut stop = FuturesUnordered::from_iter([stopping.cancelled_owned()]);
+
+    poll_fn(|cx| {
+        if let Poll::Ready(Some(())) = stop.poll_next_unpin(cx) {
+            connection.as_mut().graceful_shutdown();
+        }
+        if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+            return Poll::Ready(streams.left_for().unwrap_or_else(|| how_it_ended(&result)));
+        }
+        streams.take_fresh(&mut tasks);
+        while let Poll::Ready(Some(())) = tasks.poll_next_unpin(cx) {}
+        loop {
+            let earliest = streams.earliest();
+            if earliest < alarm.deadline() {
+                alarm.as_mut().reset(earliest);
+            }
+            if alarm.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            match streams.ring(&settings) {
+                Alarm::At(next) => alarm.as_mut().reset(next),
+                Alarm::Leave => {
+                    connection.as_mut().graceful_shutdown();
+                    cx.waker().wake_by_ref();
+                }
+                Alarm::Close(closed) => return Poll::Ready(closed),
+            }
+        }
+    })
+    .await
+}
+
+fn how_it_ended(result: &hyper::Result<()>) -> Closed {
+    let Err(error) = result else { return Closed::Done };
+    let refused = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    if refused.is_some_and(|error| error.is_go_away() && error.is_library()) { Closed::Refused } else { Closed::Broken }
+}
+
+/// The service of one connection, with what bounds each of its requests.
+struct Handler<S> {
+    service: S,
+    limits: Limits,
+    observer: Arc<dyn Observer>,
+    streams: Streams,
+}
+
+impl<S: HttpService> Handler<S> {
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<Answer<S::Body>>, Infallible>> + use<S> {
+        let id = self.streams.begin();
+        let Handler { limits, observer, streams, .. } = self;
+        let (limits, observer, streams, service) =
+            (*limits, Arc::clone(observer), streams.clone(), self.service.clone());
+        let (mut exchange, request) = Exchange::begin(Arc::clone(&observer), request);
+        async move {
+            let answered = streams.in_time(id, guarded(service, request, limits, &*observer)).await;
+            let response = exchange.answered::<S>(answered.unwrap_or_else(|| Err(too_slow(limits))));
+            Ok(response.map(|body| Answer { ended: body.is_end_stream(), body, exchange: Some(exchange) }))
+        }
+    }
+}
+
+/// The body of an answer. hyper drops it once it has its last frame. The request ends then, because what the socket takes
+/// is not known of a stream.
+struct Answer<B> {
+    body: AnswerBody<B>,
+    exchange: Option<Exchange>,
+    /// It has given all there is.
+    ended: bool,
+}
+
+impl<B> Body for Answer<B>
+where
+    B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin,
+{
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(frame) = &polled {
+            self.ended = match frame {
+                Some(Ok(frame)) => frame.is_trailers() || self.body.is_end_stream(),
+                Some(Err(_)) => false,
+                None => true,
+            };
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<B> Drop for Answer<B> {
+    fn drop(&mut self) {
+        if let Some(exchange) = self.exchange.take().filter(|_| self.ended) {
+            exchange.delivered();
+        }
+    }
+}
+
+/// The stream, noting what the client sends and takes. What it notes is rare: no byte of a request passes a lock.
+struct Watched<Io> {
+    io: Io,
+    streams: Streams,
+    /// Bytes received, up to [`GREETING_BYTES`].
+    greeted: usize,
+    stalled: bool,
+}
+
+impl<Io> Watched<Io> {
+    fn wrote<T>(&mut self, result: Poll<T>) -> Poll<T> {
+        if result.is_pending() != self.stalled {
+            self.stalled = result.is_pending();
+            self.streams.stalls(self.stalled);
+        }
+        result
+    }
+}
+
+impl<Io: AsyncRead + Unpin> AsyncRead for Watched<Io> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let result = Pin::new(&mut self.io).poll_read(cx, buf);
+        if self.greeted < GREETING_BYTES {
+            self.greeted += buf.filled().len() - before;
+            if self.greeted >= GREETING_BYTES {
+                self.streams.arrives(false);
+            }
+        }
+        result
+    }
+}
+
+impl<Io: AsyncWrite + Unpin> AsyncWrite for Watched<Io> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.wrote(result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.wrote(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
