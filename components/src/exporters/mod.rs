@@ -1,4 +1,5 @@
 //! What sends batches out.
 
+mod otlp_grpc;
 mod prometheus;
 mod stdout;

@@ -269,6 +269,13 @@ impl ClientTls {
     }
 }
 
+/// The authorities of the system are trusted, and we are nobody.
+impl Default for ClientTls {
+    fn default() -> Self {
+        ClientTls { settings: TlsClientConfig::default(), loaded: Mutex::new(None) }
+    }
+}
+
 /// Shows no key: settings of TLS show none.
 impl fmt::Debug for ClientTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

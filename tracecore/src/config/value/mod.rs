@@ -4,6 +4,7 @@
 mod byte_size;
 mod duration;
 mod endpoint;
+mod grpc_endpoint;
 mod http_url;
 mod mount_path;
 mod named;
@@ -20,10 +21,11 @@ use serde::de::{self, Deserializer, Visitor};
 pub use byte_size::{ByteSize, ByteSizeError};
 pub use duration::{Delay, DurationError, Period};
 pub use endpoint::{Endpoint, EndpointError};
+pub use grpc_endpoint::{GrpcEndpoint, GrpcEndpointError};
 pub use http_url::{HttpUrl, HttpUrlError};
 pub use mount_path::{MountPath, MountPathError};
 pub use named::Named;
-pub use planned::{ServerAuth, ServerTls};
+pub use planned::{ClientAuth, ServerAuth, ServerTls};
 pub use ratio::{Ratio, RatioError};
 pub use secret::Secret;
 
