@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hyper_util::client::legacy;
 
-use super::connect;
+use super::{MAX_ANSWER_HEADER_BYTES, connect};
 use crate::error::{Classify, ErrorKind, Retry};
 use crate::net::tls::TlsError;
 
@@ -31,6 +31,9 @@ pub enum ClientError {
     /// What came back is not the HTTP that is spoken here, or its headers are too large.
     #[error("the answer is not HTTP")]
     Malformed(#[source] Box<dyn Error + Send + Sync>),
+    /// The head of the answer is larger than is read. The same would come again.
+    #[error("the head of the answer is larger than {0} bytes, or breaks the rules of HTTP/2")]
+    Head(usize),
     /// The body of the answer is larger than [`super::ClientLimits::body_bytes`].
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),
@@ -41,31 +44,27 @@ impl ClientError {
         if let (true, Some(cause)) = (error.is_connect(), cause::<io::Error>(&error)) {
             return ClientError::Connect(connect::in_our_words(cause));
         }
-        ClientError::of_exchange(error.into(), |error| cause::<hyper::Error>(error).is_some_and(hyper::Error::is_parse))
+        match cause::<hyper::Error>(&error) {
+            Some(hyper) if hyper.is_parse_too_large() => ClientError::Head(MAX_ANSWER_HEADER_BYTES),
+            Some(hyper) if hyper.is_parse() => ClientError::Malformed(error.into()),
+            _ => ClientError::of_connection(error.into()),
+        }
     }
 
     pub(super) fn of_http2(error: h2::Error) -> Self {
-        // An error that this side found in what came.
-        let malformed = !error.is_io() && (error.is_library() || error.is_go_away() && !error.is_remote());
-        ClientError::of_exchange(error.into(), |_| malformed)
+        // What this side found wrong: with one answer, or with the whole connection.
+        match (error.is_library() || error.is_go_away() && !error.is_remote(), error.is_reset()) {
+            (true, true) => ClientError::Head(MAX_ANSWER_HEADER_BYTES),
+            (true, false) if !error.is_io() => ClientError::Malformed(error.into()),
+            _ => ClientError::of_connection(error.into()),
+        }
     }
 
-    /// The body of an answer broke off.
-    pub(super) fn of_body(error: Box<dyn Error + Send + Sync>) -> Self {
-        ClientError::of_exchange(error, |_| false)
-    }
-
-    /// With TLS 1.3 a server refuses a client's certificate after the handshake.
-    fn of_exchange(
-        error: Box<dyn Error + Send + Sync>,
-        malformed: impl FnOnce(&(dyn Error + 'static)) -> bool,
-    ) -> Self {
-        if let Some(tls) = TlsError::find(&*error) {
-            ClientError::Connect(io::Error::new(io::ErrorKind::InvalidData, tls))
-        } else if malformed(&*error) {
-            ClientError::Malformed(error)
-        } else {
-            ClientError::Broken(error)
+    /// The connection broke. With TLS 1.3 a server refuses a client's certificate after the handshake.
+    pub(super) fn of_connection(error: Box<dyn Error + Send + Sync>) -> Self {
+        match TlsError::find(&*error) {
+            Some(tls) => ClientError::Connect(io::Error::new(io::ErrorKind::InvalidData, tls)),
+            None => ClientError::Broken(error),
         }
     }
 }
@@ -84,13 +83,14 @@ impl Classify for ClientError {
             ClientError::Address => ErrorKind::Init,
             ClientError::Connect(_) => ErrorKind::Connect,
             ClientError::Timeout(_) | ClientError::Broken(_) | ClientError::Unprocessed(_) => ErrorKind::Io,
-            ClientError::Malformed(_) | ClientError::TooLarge(_) => ErrorKind::Parse,
+            ClientError::Malformed(_) | ClientError::Head(_) | ClientError::TooLarge(_) => ErrorKind::Parse,
         }
     }
 
     fn retry(&self) -> Retry {
         match self {
-            ClientError::Address => Retry::Permanent,
+            // OTLP: a client must not ask again for an answer that is too large.
+            ClientError::Address | ClientError::Head(_) | ClientError::TooLarge(_) => Retry::Permanent,
             _ => Retry::Yes,
         }
     }

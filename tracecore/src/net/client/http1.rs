@@ -64,7 +64,7 @@ impl Http1 {
                 Ok((whole.to_bytes(), trailers))
             }
             Err(error) if error.is::<LengthLimitError>() => Err(ClientError::TooLarge(limit)),
-            Err(error) => Err(ClientError::of_body(error)),
+            Err(error) => Err(ClientError::of_connection(error)),
         }
     }
 }

@@ -66,7 +66,7 @@ const MAX_ANSWER_HEADER_BYTES: usize = 64 * 1024;
 pub struct ClientLimits {
     /// Time to connect. See [`CONNECT_TIMEOUT`].
     pub connect: Duration,
-    /// Time for the whole exchange. See [`EXCHANGE_TIMEOUT`].
+    /// Time for the whole exchange; `Duration::MAX` where whoever asks limits it. See [`EXCHANGE_TIMEOUT`].
     pub request: Duration,
     /// Bytes of the answer's body. See [`MAX_ANSWER_BYTES`].
     pub body_bytes: usize,
@@ -205,6 +205,9 @@ impl Client {
                 Transport::Http2(http) => http.exchange(head, payload).await,
             }
         };
+        if limit == Duration::MAX {
+            return exchange.await;
+        }
         timeout(limit, exchange).await.unwrap_or(Err(ClientError::Timeout(limit)))
     }
 
