@@ -1,10 +1,11 @@
 //! Settings of the `otlp` receiver. Keys and defaults are the Collector's, but for the limits that it does not have.
 
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::time::Duration;
 
 use tracecore::config::{Named, ServerAuth, ServerTls};
-use tracecore::net::{Http2, Limits, MAX_STREAMS, PING_TIMEOUT, REQUEST_TIMEOUT, WRITE_STALL_TIMEOUT};
+use tracecore::net::{Http2, Limits, MAX_STREAMS};
+use tracecore::otlp;
+use tracecore::otlp::compression::Encoding;
 use tracecore::prelude::*;
 
 /// The port of OTLP/gRPC, and that of OTLP/HTTP.
@@ -63,10 +64,12 @@ pub(super) struct Grpc {
     pub(super) request_timeout: Period,
     /// Without effect, for files of the Collector: what is read goes into buffers of the size of what comes.
     #[default(ByteSize::kib(512))]
-    pub(super) read_buffer_size: ByteSize,
+    #[expect(dead_code, reason = "it is there for who has it in a file")]
+    read_buffer_size: ByteSize,
     /// Without effect, as `read_buffer_size`.
     #[default(ByteSize::kib(32))]
-    pub(super) write_buffer_size: ByteSize,
+    #[expect(dead_code, reason = "it is there for who has it in a file")]
+    write_buffer_size: ByteSize,
     /// How long connections last, and how it is found out that a client has gone.
     #[default]
     pub(super) keepalive: Keepalive,
@@ -74,9 +77,11 @@ pub(super) struct Grpc {
     #[default(false)]
     pub(super) include_metadata: bool,
     /// Not there yet.
-    pub(super) tls: Option<ServerTls>,
+    #[expect(dead_code, reason = "to have a value it would have to exist")]
+    tls: Option<ServerTls>,
     /// Not there yet.
-    pub(super) auth: Option<ServerAuth>,
+    #[expect(dead_code, reason = "to have a value it would have to exist")]
+    auth: Option<ServerAuth>,
 }
 
 /// How long connections last, and how it is found out that a client has gone.
@@ -139,4 +144,109 @@ pub(super) struct Http {
     /// Where to listen, as `host:port`.
     #[default(Endpoint::localhost(PORTS.1))]
     pub(super) endpoint: Endpoint,
+    /// Where traces are taken.
+    #[default(otlp::path(Signal::Traces).to_owned())]
+    pub(super) traces_url_path: String,
+    /// Where metrics are taken.
+    #[default(otlp::path(Signal::Metrics).to_owned())]
+    pub(super) metrics_url_path: String,
+    /// Where logs are taken.
+    #[default(otlp::path(Signal::Logs).to_owned())]
+    pub(super) logs_url_path: String,
+    /// The largest body, compressed as well as not.
+    #[default(MAX_BODY)]
+    pub(super) max_request_body_size: ByteSize,
+    /// What a body may be compressed with, and `""` for not at all; others are refused.
+    #[default(vec![Compression::None, Compression::Gzip, Compression::Zstd, Compression::Zlib, Compression::Deflate])]
+    pub(super) compression_algorithms: Vec<Compression>,
+    /// Which pages of other origins browsers may send from. Without it, none.
+    pub(super) cors: Option<Cors>,
+    /// How many clients may be connected; further ones wait.
+    #[default(MAX_CONNECTIONS)]
+    pub(super) max_connections: NonZeroUsize,
+    /// From the first byte of a request to the end of its headers.
+    #[default(Period::secs(5))]
+    pub(super) read_header_timeout: Period,
+    /// From the end of a request's headers to its answer, its body included.
+    #[default(Period::secs(30))]
+    pub(super) read_timeout: Period,
+    /// How long a client may take nothing of its answer.
+    #[default(Period::secs(10))]
+    pub(super) write_timeout: Period,
+    /// How long a connection may have no request.
+    #[default(Period::minutes(1))]
+    pub(super) idle_timeout: Period,
+    /// Whether the headers of a request go with its batch, for processors.
+    #[default(false)]
+    pub(super) include_metadata: bool,
+    /// Not there yet.
+    #[expect(dead_code, reason = "to have a value it would have to exist")]
+    tls: Option<ServerTls>,
+    /// Not there yet.
+    #[expect(dead_code, reason = "to have a value it would have to exist")]
+    auth: Option<ServerAuth>,
+}
+
+/// How a body is compressed, in the Collector's words.
+#[config]
+#[derive(Copy, PartialEq, Eq)]
+pub(super) enum Compression {
+    /// Not at all.
+    #[value("")]
+    None,
+    /// gzip.
+    Gzip,
+    /// zstd.
+    Zstd,
+    /// deflate, by another name.
+    Zlib,
+    /// deflate.
+    Deflate,
+}
+
+impl Compression {
+    pub(super) fn encoding(self) -> Encoding {
+        match self {
+            Compression::None => Encoding::Identity,
+            Compression::Gzip => Encoding::Gzip,
+            Compression::Zstd => Encoding::Zstd,
+            Compression::Zlib | Compression::Deflate => Encoding::Deflate,
+        }
+    }
+}
+
+/// Cross-origin resource sharing: which pages browsers may send from.
+#[config]
+pub(super) struct Cors {
+    /// The origins of these pages, such as `https://example.com`; `*` in one stands for any characters.
+    #[default]
+    pub(super) allowed_origins: Vec<String>,
+    /// Which headers their requests may have beside `Accept`, `Accept-Language`, `Content-Language`, `Content-Type`,
+    /// `Content-Encoding` and `X-Requested-With`; `*` for any.
+    #[default]
+    pub(super) allowed_headers: Vec<String>,
+    /// For how many seconds a browser may keep the answer, 0 for its own default.
+    #[default(0)]
+    pub(super) max_age: u32,
+}
+
+impl Http {
+    /// The largest body in bytes.
+    pub(super) fn max_body(&self) -> usize {
+        usize::try_from(self.max_request_body_size.get()).unwrap_or(usize::MAX)
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        Limits {
+            header_read: self.read_header_timeout.get(),
+            request: self.read_timeout.get(),
+            idle: self.idle_timeout.get(),
+            write_stall: self.write_timeout.get(),
+            header_bytes: MAX_HEADER_BYTES,
+            // Counted by who reads it, whose answer is OTLP's.
+            body_bytes: usize::MAX,
+            connections: self.max_connections,
+            http2: None,
+        }
+    }
 }

@@ -4,7 +4,6 @@
 //! elsewhere. Deliberately absent: other services (reflection, health), streaming, and compressed answers: there is
 //! nothing in them.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,6 +12,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use tracecore::net::{HttpService, RequestBody, Route};
+use tracecore::otlp::compression::{DecompressError, Encoding, decompress};
 use tracecore::otlp::grpc::{Code, parse_timeout};
 use tracecore::otlp::status::Status;
 use tracecore::otlp::{grpc_path, signal_of_grpc_path};
@@ -20,7 +20,7 @@ use tracecore::prelude::*;
 use tracecore::time::Instant;
 
 use super::intake::Intake;
-use super::message::Collector;
+use super::message::{Collector, too_large};
 use super::reply::Reply;
 
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
@@ -45,13 +45,30 @@ impl Grpc {
         Grpc(Arc::new(Shared { intake, limit }))
     }
 
-    async fn export(&self, signal: Signal, head: &Parts, body: RequestBody) -> Result<(), Status> {
+    async fn export(
+        &self,
+        signal: Signal,
+        encoding: Encoding,
+        head: &Parts,
+        body: RequestBody,
+    ) -> Result<(), Status> {
         let Shared { intake, limit } = &*self.0;
         let deadline = deadline(&head.headers)?;
-        let (compressed, message) = collect(body, *limit).await?;
-        if compressed {
-            return Err(Status::new(Code::Internal, "the message is compressed, and grpc-encoding does not say how"));
+        if head.headers.get(TE).is_none_or(|te| te != "trailers") {
+            return Err(Status::new(Code::InvalidArgument, "`te: trailers` is missing: a proxy does not pass trailers"));
         }
+        let (compressed, message) = collect(body, *limit).await?;
+        let message = match (compressed, encoding) {
+            (false, _) => message,
+            (true, Encoding::Identity) => {
+                let unclear = "the message is compressed, and grpc-encoding does not say how";
+                return Err(Status::new(Code::Internal, unclear));
+            }
+            (true, encoding) => decompress(encoding, &message, *limit).map_err(|error| match error {
+                DecompressError::TooLarge(limit) => too_large(format_args!("more than {limit}"), limit),
+                corrupt @ DecompressError::Corrupt { .. } => Status::new(Code::Internal, corrupt.to_string()),
+            })?,
+        };
         intake.take(Intake::validate(signal, message)?, head, deadline).await
     }
 }
@@ -72,7 +89,13 @@ impl HttpService for Grpc {
             return Reply::failure(Route::UNKNOWN, &unknown);
         };
         let route = Route(grpc_path(signal));
-        match self.export(signal, &head, body).await {
+        let Some(encoding) = encoding(&head.headers) else {
+            let unknown = Status::new(Code::Unimplemented, "grpc-encoding names none of gzip, zstd and deflate");
+            let mut refusal = Reply::failure(route, &unknown);
+            refusal.headers_mut().insert(GRPC_ACCEPT_ENCODING, ENCODINGS);
+            return refusal;
+        };
+        match self.export(signal, encoding, &head, body).await {
             Ok(()) => Reply::success(route),
             Err(status) => Reply::failure(route, &status),
         }
@@ -96,6 +119,11 @@ fn deadline(headers: &HeaderMap) -> Result<Option<Instant>, Status> {
     let timeout = parse_timeout(value.to_str().unwrap_or_default());
     let timeout = timeout.map_err(|error| Status::new(Code::InvalidArgument, error.to_string()))?;
     Ok(Instant::now().checked_add(timeout))
+}
+
+/// What a message is compressed with, if it is; `None` for what nobody here can read.
+fn encoding(headers: &HeaderMap) -> Option<Encoding> {
+    headers.get(GRPC_ENCODING).map_or(Some(Encoding::Identity), |value| Encoding::from_token(value.to_str().ok()?))
 }
 
 /// Reads the body: its message, and whether it is compressed.

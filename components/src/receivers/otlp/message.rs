@@ -4,6 +4,8 @@
 //! of it; a message that came in one DATA frame is a slice of it, without a copy. How the body is cut into frames changes
 //! nothing of what is read.
 
+use std::fmt;
+
 use bytes::Bytes;
 use tracecore::otlp::grpc::{Code, Prefix};
 use tracecore::otlp::status::Status;
@@ -96,7 +98,7 @@ fn length(prefix: Prefix) -> usize {
 }
 
 /// Without a delay: to send the same again would never help.
-pub(super) fn too_large(size: usize, limit: usize) -> Status {
+pub(super) fn too_large(size: impl fmt::Display, limit: usize) -> Status {
     let message = format!("a message of {size} bytes, at most {limit} are taken: raise max_recv_msg_size_mib");
     Status::new(Code::ResourceExhausted, message)
 }

@@ -1,4 +1,4 @@
-//! The `otlp` receiver: traces, metrics and logs over OTLP, by gRPC ([`grpc`]) and HTTP.
+//! The `otlp` receiver: traces, metrics and logs over OTLP, by gRPC ([`grpc`]) and HTTP ([`http`]).
 //!
 //! What came is validated and goes on as it came: from the socket to the batch nothing is decoded, but what is compressed
 //! or JSON. The sender hears what became of it: taken, come again, or not at all.
@@ -6,7 +6,9 @@
 //! Deliberately absent: profiles, TLS and authentication (for all servers at once, in `net`).
 
 mod config;
+mod cors;
 mod grpc;
+mod http;
 mod intake;
 mod message;
 mod reply;
@@ -18,6 +20,7 @@ use tracecore::prelude::*;
 
 use self::config::Config;
 use self::grpc::Grpc;
+use self::http::Http;
 use self::intake::Intake;
 
 /// Takes traces, metrics and logs over OTLP: gRPC, and HTTP with protobuf or JSON.
@@ -53,6 +56,11 @@ impl Receiver for Otlp {
             let listener = listen(cx, "grpc", &config.endpoint).await?;
             let intake = Intake { emitter: cx.emitter().clone(), include_metadata: config.include_metadata };
             cx.serve(listener, Grpc::new(intake, config.max_message()), config.limits());
+        }
+        if let Some(config) = &self.config.protocols.http.0 {
+            let listener = listen(cx, "http", &config.endpoint).await?;
+            let intake = Intake { emitter: cx.emitter().clone(), include_metadata: config.include_metadata };
+            cx.serve(listener, Http::new(intake, config), config.limits());
         }
         Ok(())
     }
