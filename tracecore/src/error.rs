@@ -143,12 +143,9 @@ impl fmt::Display for Report<'_> {
     }
 }
 
-/// What can go wrong when a batch is written as text.
+/// What can go wrong when text is written to a pipe.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// The batch cannot be put into this form.
-    #[error("cannot write the batch in this format")]
-    Marshal(#[from] serde_json::Error),
     /// The write failed.
     #[error("cannot write")]
     Io(#[from] std::io::Error),
@@ -158,19 +155,16 @@ pub enum WriteError {
 }
 
 impl Classify for WriteError {
-    const KINDS: &'static [ErrorKind] = &[ErrorKind::Marshal, ErrorKind::Io];
+    const KINDS: &'static [ErrorKind] = &[ErrorKind::Io];
 
     fn kind(&self) -> ErrorKind {
-        match self {
-            WriteError::Marshal(_) => ErrorKind::Marshal,
-            WriteError::Io(_) | WriteError::Closed(_) => ErrorKind::Io,
-        }
+        ErrorKind::Io
     }
 
     fn retry(&self) -> Retry {
         match self {
             WriteError::Io(_) => Retry::Yes,
-            WriteError::Marshal(_) | WriteError::Closed(_) => Retry::Permanent,
+            WriteError::Closed(_) => Retry::Permanent,
         }
     }
 }

@@ -25,7 +25,7 @@ impl Exporter for StandardOutput {
     }
 
     async fn export(&self, batch: &Batch, cx: &Cx<Self>) -> Result<(), WriteError> {
-        let text = batch.to_text(self.config.format)?;
+        let text = batch.to_text(self.config.format);
         let mut out = self.out.lock().await;
         out.write_all(text.as_bytes()).await.map_err(|error| cx.output_closed(error))?;
         out.flush().await.map_err(|error| cx.output_closed(error))

@@ -9,6 +9,8 @@ pub mod grpc;
 pub mod response;
 pub mod status;
 
+pub use crate::signal::json;
+
 use crate::signal::Signal;
 
 /// How a request, a response or a status is written in a body. gRPC is always protobuf.

@@ -7,6 +7,8 @@
 //! Deliberately absent: acknowledgement (the verdict of `emit` is the one way back), and profiles.
 
 mod batch;
+pub mod edit;
+pub mod json;
 mod levels;
 mod metadata;
 mod otlp;

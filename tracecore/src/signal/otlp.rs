@@ -3,8 +3,13 @@
 //! Written after `trace`, `metrics`, `logs`, `common` and `resource`, all v1, of opentelemetry-proto; the property tests
 //! hold every row against the generated types.
 
+use opentelemetry_proto::tonic::logs::v1::SeverityNumber;
+use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+
 use super::Signal;
-use super::schema::{Kind, Message, Row, choice, many, message, one};
+use super::schema::{Kind, Message, Number, choice, many, message, one, row};
 
 /// The length of a trace id in bytes.
 const TRACE_ID: Kind = Kind::Id(16);
@@ -20,6 +25,12 @@ pub(super) const fn request(signal: Signal) -> &'static Message {
     }
 }
 
+const SPAN_KIND: Number = Number::Enumeration(|name| SpanKind::from_str_name(name).map(i32::from));
+const STATUS_CODE: Number = Number::Enumeration(|name| StatusCode::from_str_name(name).map(i32::from));
+const SEVERITY_NUMBER: Number = Number::Enumeration(|name| SeverityNumber::from_str_name(name).map(i32::from));
+const AGGREGATION_TEMPORALITY: Number =
+    Number::Enumeration(|name| AggregationTemporality::from_str_name(name).map(i32::from));
+
 // common.proto, resource.proto
 
 const ANY_VALUE_CHOICES: u32 = 0b1_1111_1110;
@@ -28,13 +39,13 @@ static ANY_VALUE: Message = message(
     "AnyValue",
     &[
         choice(1, "string_value", Kind::Text, ANY_VALUE_CHOICES),
-        choice(2, "bool_value", Kind::Varint, ANY_VALUE_CHOICES),
-        choice(3, "int_value", Kind::Varint, ANY_VALUE_CHOICES),
-        choice(4, "double_value", Kind::Fixed64, ANY_VALUE_CHOICES),
+        choice(2, "bool_value", Kind::Varint, ANY_VALUE_CHOICES).of(Number::Bool),
+        choice(3, "int_value", Kind::Varint, ANY_VALUE_CHOICES).of(Number::Signed64),
+        choice(4, "double_value", Kind::Fixed64, ANY_VALUE_CHOICES).of(Number::Double),
         choice(5, "array_value", Kind::Message(&ARRAY_VALUE), ANY_VALUE_CHOICES),
         choice(6, "kvlist_value", Kind::Message(&KEY_VALUE_LIST), ANY_VALUE_CHOICES),
         choice(7, "bytes_value", Kind::Bytes, ANY_VALUE_CHOICES),
-        choice(8, "string_value_strindex", Kind::Varint, ANY_VALUE_CHOICES),
+        choice(8, "string_value_strindex", Kind::Varint, ANY_VALUE_CHOICES).of(Number::Signed32),
     ],
 );
 
@@ -46,9 +57,9 @@ static KEY_VALUE_LIST: Message = message("KeyValueList", &[many(1, "values", Kin
 pub(super) static KEY_VALUE: Message = message(
     "KeyValue",
     &[
-        Row { number: 1, name: "key", kind: Kind::Text, clash: 1 << 1 | 1 << 2 },
+        row(1, "key", Kind::Text, 1 << 1 | 1 << 2),
         one(2, "value", Kind::Message(&ANY_VALUE)),
-        one(3, "key_strindex", Kind::Varint),
+        one(3, "key_strindex", Kind::Varint).of(Number::Signed32),
     ],
 );
 
@@ -107,7 +118,7 @@ static SPAN: Message = message(
         one(3, "trace_state", Kind::Text),
         one(4, "parent_span_id", SPAN_ID),
         one(5, "name", Kind::Text),
-        one(6, "kind", Kind::Varint),
+        one(6, "kind", Kind::Varint).of(SPAN_KIND),
         one(7, "start_time_unix_nano", Kind::Fixed64),
         one(8, "end_time_unix_nano", Kind::Fixed64),
         many(9, "attributes", Kind::Attribute),
@@ -143,7 +154,8 @@ static LINK: Message = message(
     ],
 );
 
-static STATUS: Message = message("Status", &[one(2, "message", Kind::Text), one(3, "code", Kind::Varint)]);
+static STATUS: Message =
+    message("Status", &[one(2, "message", Kind::Text), one(3, "code", Kind::Varint).of(STATUS_CODE)]);
 
 // metrics.proto
 
@@ -191,21 +203,24 @@ static SUM: Message = message(
     "Sum",
     &[
         many(1, "data_points", Kind::Item(&NUMBER_DATA_POINT)),
-        one(2, "aggregation_temporality", Kind::Varint),
-        one(3, "is_monotonic", Kind::Varint),
+        one(2, "aggregation_temporality", Kind::Varint).of(AGGREGATION_TEMPORALITY),
+        one(3, "is_monotonic", Kind::Varint).of(Number::Bool),
     ],
 );
 
 static HISTOGRAM: Message = message(
     "Histogram",
-    &[many(1, "data_points", Kind::Item(&HISTOGRAM_DATA_POINT)), one(2, "aggregation_temporality", Kind::Varint)],
+    &[
+        many(1, "data_points", Kind::Item(&HISTOGRAM_DATA_POINT)),
+        one(2, "aggregation_temporality", Kind::Varint).of(AGGREGATION_TEMPORALITY),
+    ],
 );
 
 static EXPONENTIAL_HISTOGRAM: Message = message(
     "ExponentialHistogram",
     &[
         many(1, "data_points", Kind::Item(&EXPONENTIAL_HISTOGRAM_DATA_POINT)),
-        one(2, "aggregation_temporality", Kind::Varint),
+        one(2, "aggregation_temporality", Kind::Varint).of(AGGREGATION_TEMPORALITY),
     ],
 );
 
@@ -218,9 +233,9 @@ static NUMBER_DATA_POINT: Message = message(
     &[
         one(2, "start_time_unix_nano", Kind::Fixed64),
         one(3, "time_unix_nano", Kind::Fixed64),
-        choice(4, "as_double", Kind::Fixed64, NUMBER_CHOICES),
+        choice(4, "as_double", Kind::Fixed64, NUMBER_CHOICES).of(Number::Double),
         many(5, "exemplars", Kind::Message(&EXEMPLAR)),
-        choice(6, "as_int", Kind::Fixed64, NUMBER_CHOICES),
+        choice(6, "as_int", Kind::Fixed64, NUMBER_CHOICES).of(Number::Signed64),
         many(7, "attributes", Kind::Attribute),
         one(8, "flags", Kind::Varint),
     ],
@@ -232,14 +247,14 @@ static HISTOGRAM_DATA_POINT: Message = message(
         one(2, "start_time_unix_nano", Kind::Fixed64),
         one(3, "time_unix_nano", Kind::Fixed64),
         one(4, "count", Kind::Fixed64),
-        one(5, "sum", Kind::Fixed64),
+        one(5, "sum", Kind::Fixed64).of(Number::Double),
         many(6, "bucket_counts", Kind::PackedFixed64),
-        many(7, "explicit_bounds", Kind::PackedFixed64),
+        many(7, "explicit_bounds", Kind::PackedFixed64).of(Number::Double),
         many(8, "exemplars", Kind::Message(&EXEMPLAR)),
         many(9, "attributes", Kind::Attribute),
         one(10, "flags", Kind::Varint),
-        one(11, "min", Kind::Fixed64),
-        one(12, "max", Kind::Fixed64),
+        one(11, "min", Kind::Fixed64).of(Number::Double),
+        one(12, "max", Kind::Fixed64).of(Number::Double),
     ],
 );
 
@@ -250,22 +265,22 @@ static EXPONENTIAL_HISTOGRAM_DATA_POINT: Message = message(
         one(2, "start_time_unix_nano", Kind::Fixed64),
         one(3, "time_unix_nano", Kind::Fixed64),
         one(4, "count", Kind::Fixed64),
-        one(5, "sum", Kind::Fixed64),
-        one(6, "scale", Kind::Varint),
+        one(5, "sum", Kind::Fixed64).of(Number::Double),
+        one(6, "scale", Kind::Varint).of(Number::Zigzag32),
         one(7, "zero_count", Kind::Fixed64),
         one(8, "positive", Kind::Message(&BUCKETS)),
         one(9, "negative", Kind::Message(&BUCKETS)),
         one(10, "flags", Kind::Varint),
         many(11, "exemplars", Kind::Message(&EXEMPLAR)),
-        one(12, "min", Kind::Fixed64),
-        one(13, "max", Kind::Fixed64),
-        one(14, "zero_threshold", Kind::Fixed64),
+        one(12, "min", Kind::Fixed64).of(Number::Double),
+        one(13, "max", Kind::Fixed64).of(Number::Double),
+        one(14, "zero_threshold", Kind::Fixed64).of(Number::Double),
     ],
 );
 
 static BUCKETS: Message = message(
     "ExponentialHistogramDataPoint.Buckets",
-    &[one(1, "offset", Kind::Varint), many(2, "bucket_counts", Kind::PackedVarint)],
+    &[one(1, "offset", Kind::Varint).of(Number::Zigzag32), many(2, "bucket_counts", Kind::PackedVarint)],
 );
 
 static SUMMARY_DATA_POINT: Message = message(
@@ -274,15 +289,17 @@ static SUMMARY_DATA_POINT: Message = message(
         one(2, "start_time_unix_nano", Kind::Fixed64),
         one(3, "time_unix_nano", Kind::Fixed64),
         one(4, "count", Kind::Fixed64),
-        one(5, "sum", Kind::Fixed64),
+        one(5, "sum", Kind::Fixed64).of(Number::Double),
         many(6, "quantile_values", Kind::Message(&VALUE_AT_QUANTILE)),
         many(7, "attributes", Kind::Attribute),
         one(8, "flags", Kind::Varint),
     ],
 );
 
-static VALUE_AT_QUANTILE: Message =
-    message("SummaryDataPoint.ValueAtQuantile", &[one(1, "quantile", Kind::Fixed64), one(2, "value", Kind::Fixed64)]);
+static VALUE_AT_QUANTILE: Message = message(
+    "SummaryDataPoint.ValueAtQuantile",
+    &[one(1, "quantile", Kind::Fixed64).of(Number::Double), one(2, "value", Kind::Fixed64).of(Number::Double)],
+);
 
 const EXEMPLAR_CHOICES: u32 = 1 << 3 | 1 << 6;
 
@@ -290,10 +307,10 @@ static EXEMPLAR: Message = message(
     "Exemplar",
     &[
         one(2, "time_unix_nano", Kind::Fixed64),
-        choice(3, "as_double", Kind::Fixed64, EXEMPLAR_CHOICES),
+        choice(3, "as_double", Kind::Fixed64, EXEMPLAR_CHOICES).of(Number::Double),
         one(4, "span_id", SPAN_ID),
         one(5, "trace_id", TRACE_ID),
-        choice(6, "as_int", Kind::Fixed64, EXEMPLAR_CHOICES),
+        choice(6, "as_int", Kind::Fixed64, EXEMPLAR_CHOICES).of(Number::Signed64),
         many(7, "filtered_attributes", Kind::Attribute),
     ],
 );
@@ -324,7 +341,7 @@ static LOG_RECORD: Message = message(
     "LogRecord",
     &[
         one(1, "time_unix_nano", Kind::Fixed64),
-        one(2, "severity_number", Kind::Varint),
+        one(2, "severity_number", Kind::Varint).of(SEVERITY_NUMBER),
         one(3, "severity_text", Kind::Text),
         one(5, "body", Kind::Message(&ANY_VALUE)),
         many(6, "attributes", Kind::Attribute),

@@ -72,6 +72,27 @@ impl Kind {
     }
 }
 
+/// What the number in a field means, which the wire does not say and JSON writes out.
+#[derive(Clone, Copy)]
+pub(super) enum Number {
+    /// `uint32`, `fixed32`.
+    Unsigned32,
+    /// `uint64`, `fixed64`.
+    Unsigned64,
+    /// `int32`.
+    Signed32,
+    /// `sint32`, which alternates between the signs.
+    Zigzag32,
+    /// `int64`, `sfixed64`.
+    Signed64,
+    /// `double`.
+    Double,
+    /// `bool`.
+    Bool,
+    /// An enumeration, with what gives the number of a name.
+    Enumeration(fn(&str) -> Option<i32>),
+}
+
 /// One field number of a message.
 #[derive(Clone, Copy)]
 pub(super) struct Field {
@@ -93,6 +114,7 @@ pub(super) struct Message {
     /// Its fields by number.
     pub(super) fields: [Field; FIELDS],
     names: [&'static str; FIELDS],
+    numbers: [Number; FIELDS],
 }
 
 impl Message {
@@ -104,6 +126,21 @@ impl Message {
     /// The length in bytes of the id in field `number`, 0 if there is none.
     pub(super) fn id_length(&self, number: u32) -> u64 {
         if let Kind::Id(length) = self.kind(number) { u64::from(length) } else { 0 }
+    }
+
+    /// What the number in field `number` means.
+    pub(super) fn meaning(&self, number: u32) -> Number {
+        self.numbers.get(number as usize).copied().unwrap_or(Number::Unsigned64)
+    }
+
+    /// Whether field `number` may occur more than once.
+    pub(super) fn is_repeated(&self, number: u32) -> bool {
+        self.fields.get(number as usize).is_some_and(|field| field.clash == 0)
+    }
+
+    /// The fields, with their names.
+    pub(super) fn named(&self) -> impl Iterator<Item = (u32, &'static str)> {
+        (0..).zip(self.names).filter(|(_, name)| !name.is_empty())
     }
 
     /// The name of field `number`, if there is such a field.
@@ -118,33 +155,52 @@ pub(super) struct Row {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
     pub(super) clash: u32,
+    pub(super) meaning: Number,
+}
+
+impl Row {
+    /// The row of a field whose number means something else than an unsigned integer of its width on the wire.
+    pub(super) const fn of(self, meaning: Number) -> Row {
+        Row { meaning, ..self }
+    }
 }
 
 /// A singular field.
 pub(super) const fn one(number: u32, name: &'static str, kind: Kind) -> Row {
-    Row { number, name, kind, clash: 1 << number }
+    row(number, name, kind, 1 << number)
 }
 
 /// A repeated field.
 pub(super) const fn many(number: u32, name: &'static str, kind: Kind) -> Row {
-    Row { number, name, kind, clash: 0 }
+    row(number, name, kind, 0)
 }
 
 /// One choice of a `oneof` whose numbers are the bits of `choices`.
 pub(super) const fn choice(number: u32, name: &'static str, kind: Kind, choices: u32) -> Row {
-    Row { number, name, kind, clash: choices }
+    row(number, name, kind, choices)
+}
+
+/// A field that clashes with those of these bits.
+pub(super) const fn row(number: u32, name: &'static str, kind: Kind, clash: u32) -> Row {
+    let meaning = match kind {
+        Kind::Varint | Kind::Fixed32 => Number::Unsigned32,
+        _ => Number::Unsigned64,
+    };
+    Row { number, name, kind, clash, meaning }
 }
 
 /// The message of these fields.
 pub(super) const fn message(name: &'static str, rows: &[Row]) -> Message {
     let mut fields = [Field { kind: Kind::Unknown, wire: Kind::Unknown.wire(), bit: 0, clash: 0 }; FIELDS];
     let mut names = [""; FIELDS];
+    let mut numbers = [Number::Unsigned64; FIELDS];
     let mut i = 0;
     while i < rows.len() {
-        let Row { number, name, kind, clash } = rows[i];
+        let Row { number, name, kind, clash, meaning } = rows[i];
         fields[number as usize] = Field { kind, wire: kind.wire(), bit: 1 << number, clash };
         names[number as usize] = name;
+        numbers[number as usize] = meaning;
         i += 1;
     }
-    Message { name, fields, names }
+    Message { name, fields, names, numbers }
 }

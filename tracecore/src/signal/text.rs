@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::view::{Attributes, DataRef, Hex, KeyValueRef, LogRecordRef, MetricRef, Number, SpanRef, ValueRef, View};
-use super::{Batch, Decoded};
+use super::{Batch, json};
 
 /// How a batch is written as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -21,25 +21,16 @@ pub enum TextFormat {
 
 impl Batch {
     /// The batch as text, each line with its line feed.
-    ///
-    /// # Errors
-    /// When it cannot be put into this form; [`TextFormat::Lines`] always can.
-    pub fn to_text(&self, format: TextFormat) -> Result<String, serde_json::Error> {
+    pub fn to_text(&self, format: TextFormat) -> String {
         match format {
-            TextFormat::Lines => Ok(lines(self)),
-            TextFormat::OtlpJson => json(&self.decode()),
+            TextFormat::Lines => lines(self),
+            TextFormat::OtlpJson => {
+                let mut line = String::from_utf8(json::encode(self)).expect("JSON is UTF-8");
+                line.push('\n');
+                line
+            }
         }
     }
-}
-
-fn json(decoded: &Decoded) -> Result<String, serde_json::Error> {
-    let mut line = match decoded {
-        Decoded::Traces(request) => serde_json::to_string(request),
-        Decoded::Metrics(request) => serde_json::to_string(request),
-        Decoded::Logs(request) => serde_json::to_string(request),
-    }?;
-    line.push('\n');
-    Ok(line)
 }
 
 fn lines(batch: &Batch) -> String {

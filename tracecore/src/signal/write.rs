@@ -4,10 +4,13 @@
 //! the length turns out to need more. Lengths are always minimal, so what is written is canonical. Deliberately absent:
 //! any knowledge of OTLP; the callers name fields by their numbers from the `.proto` files.
 
+use std::ops::Range;
+
 /// The wire types that OTLP uses.
 const VARINT: u32 = 0;
 const FIXED64: u32 = 1;
 const LENGTH_DELIMITED: u32 = 2;
+const FIXED32: u32 = 5;
 
 /// A buffer of protobuf wire bytes. Fields that hold their default value are not skipped: the caller decides.
 #[derive(Debug, Default)]
@@ -19,6 +22,21 @@ impl Writer {
     /// A writer whose buffer starts with room for `capacity` bytes.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         Writer { bytes: Vec::with_capacity(capacity) }
+    }
+
+    /// The bytes written so far.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Begins anew with an empty buffer.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
+    /// Writes again what was written at `range`.
+    pub(crate) fn again(&mut self, range: Range<usize>) {
+        self.bytes.extend_from_within(range);
     }
 
     /// The bytes written.
@@ -38,6 +56,12 @@ impl Writer {
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
+    /// A `fixed32` field.
+    pub(crate) fn fixed32(&mut self, field: u32, value: u32) {
+        self.tag(field, FIXED32);
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
     /// An `sfixed64` field.
     pub(crate) fn sfixed64(&mut self, field: u32, value: i64) {
         self.fixed64(field, value.cast_unsigned());
@@ -50,9 +74,21 @@ impl Writer {
 
     /// A `string` field.
     pub(crate) fn string(&mut self, field: u32, value: &str) {
+        self.bytes(field, value.as_bytes());
+    }
+
+    /// A `bytes` field.
+    pub(crate) fn bytes(&mut self, field: u32, value: &[u8]) {
         self.tag(field, LENGTH_DELIMITED);
         self.raw_varint(value.len() as u64);
-        self.bytes.extend_from_slice(value.as_bytes());
+        self.bytes.extend_from_slice(value);
+    }
+
+    /// A `bytes` field.
+    pub(crate) fn bytes(&mut self, field: u32, value: &[u8]) {
+        self.tag(field, LENGTH_DELIMITED);
+        self.raw_varint(value.len() as u64);
+        self.bytes.extend_from_slice(value);
     }
 
     /// A `string` field whose value is these parts put together.
@@ -78,13 +114,14 @@ impl Writer {
         }
     }
 
-    /// A message field whose body `write` writes.
-    pub(crate) fn message(&mut self, field: u32, write: impl FnOnce(&mut Self)) {
+    /// A message field (or a packed one) whose body `write` writes.
+    pub(crate) fn message<T>(&mut self, field: u32, write: impl FnOnce(&mut Self) -> T) -> T {
         self.tag(field, LENGTH_DELIMITED);
         self.bytes.push(0);
         let start = self.bytes.len();
-        write(self);
+        let written = write(self);
         self.close(start);
+        written
     }
 
     /// An OTLP `KeyValue` field with a string value.
@@ -99,7 +136,8 @@ impl Writer {
         self.raw_varint(u64::from(field << 3 | wire_type));
     }
 
-    fn raw_varint(&mut self, mut value: u64) {
+    /// An integer of variable length without a key, as in a packed field.
+    pub(crate) fn raw_varint(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.bytes.push(value as u8 | 0x80);
             value >>= 7;
@@ -123,6 +161,9 @@ impl Writer {
         self.bytes.remove(start - 1 + width);
     }
 }
+
+/// The length in bytes of the longest varint: 64 bits, 7 in each byte.
+pub(super) const MAX_VARINT: usize = 10;
 
 /// The length in bytes of `value` as a varint.
 pub(super) fn varint_len(value: u64) -> usize {

@@ -197,7 +197,7 @@ impl Collections {
 
     /// The series of the next collection, without times, sorted.
     async fn series(&mut self) -> Vec<String> {
-        let text = self.batch().await.to_text(TextFormat::Lines).unwrap();
+        let text = self.batch().await.to_text(TextFormat::Lines);
         let mut series: Vec<String> =
             text.lines().map(|line| line.split_once(' ').expect("a time comes first").1.to_owned()).collect();
         series.sort();
@@ -206,7 +206,7 @@ impl Collections {
 
     /// The next collection as OTLP JSON.
     async fn json(&mut self) -> String {
-        self.batch().await.to_text(TextFormat::OtlpJson).unwrap()
+        self.batch().await.to_text(TextFormat::OtlpJson)
     }
 
     /// How many errors of this kind were counted.

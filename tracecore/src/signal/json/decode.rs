@@ -1,0 +1,381 @@
+//! From text to wire bytes.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::CamelCase;
+use crate::signal::otlp::{self, KEY_VALUE};
+use crate::signal::schema::{Kind, MAX_DEPTH, Message, Number};
+use crate::signal::write::Writer;
+use crate::signal::{Batch, Signal};
+
+/// Reads one export request of `signal`.
+///
+/// # Errors
+/// When it is not JSON, not an object, or a field that OTLP has holds something else than OTLP says: with the field, line
+/// and column.
+pub fn decode(signal: Signal, text: &[u8]) -> Result<Batch, JsonError> {
+    // The wire takes less than half, and growing to the rest costs little.
+    let mut writer = Writer::with_capacity(text.len() / 2);
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    Request(Fields { writer: &mut writer, message: otlp::request(signal), depth: 0 }).deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    let batch = Batch::validate(signal, writer.into_bytes().into());
+    Ok(batch.expect("what is written follows the tables: its text is UTF-8, its ids and its depth were checked"))
+}
+
+/// The text is not OTLP/JSON. Its source says where: field, line and column.
+#[derive(Debug, thiserror::Error)]
+#[error("not OTLP/JSON")]
+pub struct JsonError(#[from] serde_json::Error);
+
+impl JsonError {
+    /// The line of the text, from 1.
+    pub fn line(&self) -> usize {
+        self.0.line()
+    }
+
+    /// The column of the line, from 1, in bytes.
+    pub fn column(&self) -> usize {
+        self.0.column()
+    }
+}
+
+/// The message at the top.
+struct Request<'a>(Fields<'a>);
+
+impl<'de> DeserializeSeed<'de> for Request<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Request<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an export request")?;
+        self.0.message.named().try_for_each(|(_, name)| write!(f, ", an object with `{}`", CamelCase(name)))
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<(), M::Error> {
+        self.0.read(map)
+    }
+}
+
+/// The fields of one message, and where they go.
+struct Fields<'a> {
+    writer: &'a mut Writer,
+    message: &'static Message,
+    /// How many messages it is below the request.
+    depth: u32,
+}
+
+impl Fields<'_> {
+    fn read<'de, M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
+        let Fields { writer, message, depth } = self;
+        while let Some(number) = map.next_key_seed(Key(message))? {
+            match number {
+                Some(number) => {
+                    let form = if message.is_repeated(number) { Form::Repeated } else { Form::Single };
+                    map.next_value_seed(Field { writer: &mut *writer, message, number, depth, form })?;
+                }
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A key of a message: the number of its field, if it is one.
+struct Key(&'static Message);
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = Option<u32>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<u32>, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key {
+    type Value = Option<u32>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: de::Error>(self, key: &str) -> Result<Option<u32>, E> {
+        let is = |name: &'static str| key == name || key.bytes().eq(CamelCase(name).chars());
+        Ok(self.0.named().find(|(_, name)| is(name)).map(|(number, _)| number))
+    }
+}
+
+/// How the value of a field stands in the text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// By itself.
+    Single,
+    /// As an array.
+    Repeated,
+    /// As an element of such an array.
+    Element,
+    /// As an element of an array that becomes one packed field.
+    Packed,
+}
+
+/// A value, and where it goes.
+struct Field<'a> {
+    writer: &'a mut Writer,
+    /// The message that has the field.
+    message: &'static Message,
+    number: u32,
+    /// How many messages that one is below the request.
+    depth: u32,
+    form: Form,
+}
+
+impl<'de> DeserializeSeed<'de> for Field<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Field<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expected())
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<(), E> {
+        self.scalar(Scalar::Bool(value))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<(), E> {
+        self.scalar(Scalar::Integer(value.into()))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<(), E> {
+        self.scalar(Scalar::Integer(value.into()))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<(), E> {
+        self.scalar(Scalar::Double(value))
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<(), E> {
+        self.scalar(Scalar::Text(value))
+    }
+
+    /// `null` is what is absent, and among messages an empty one.
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        match self.form {
+            Form::Single | Form::Repeated => Ok(()),
+            Form::Element if self.inner().is_some() => {
+                self.writer.message(self.number, |_| ());
+                Ok(())
+            }
+            Form::Element | Form::Packed => Err(self.refused("null")),
+        }
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut elements: S) -> Result<(), S::Error> {
+        if self.form != Form::Repeated {
+            return Err(self.refused("an array"));
+        }
+        let Field { writer, message, number, depth, .. } = self;
+        let mut take = |writer: &mut Writer, form| {
+            while elements.next_element_seed(Field { writer: &mut *writer, message, number, depth, form })?.is_some() {}
+            Ok(())
+        };
+        match message.kind(number) {
+            Kind::PackedVarint | Kind::PackedFixed64 => writer.message(number, |writer| take(writer, Form::Packed)),
+            _ => take(writer, Form::Element),
+        }
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<(), M::Error> {
+        let Some(inner) = self.inner().filter(|_| self.form != Form::Repeated) else {
+            return Err(self.refused("an object"));
+        };
+        if self.depth == MAX_DEPTH {
+            return Err(de::Error::custom(format_args!("nested deeper than {MAX_DEPTH} messages")));
+        }
+        let depth = self.depth + 1;
+        self.writer.message(self.number, |writer| Fields { writer, message: inner, depth }.read(map))
+    }
+}
+
+/// A value that is neither an array nor an object.
+#[derive(Clone, Copy)]
+enum Scalar<'a> {
+    Bool(bool),
+    Integer(i128),
+    Double(f64),
+    Text(&'a str),
+}
+
+impl Field<'_> {
+    /// The message in this field, if it holds one.
+    fn inner(&self) -> Option<&'static Message> {
+        match self.message.kind(self.number) {
+            Kind::Message(inner) | Kind::Item(inner) | Kind::Data(inner) => Some(inner),
+            Kind::Attribute => Some(&KEY_VALUE),
+            _ => None,
+        }
+    }
+
+    fn scalar<E: de::Error>(mut self, value: Scalar<'_>) -> Result<(), E> {
+        let written = self.form != Form::Repeated && self.write(value);
+        if written { Ok(()) } else { Err(self.refused(value)) }
+    }
+
+    /// Writes the value; false if it is none that the field can have.
+    #[must_use]
+    fn write(&mut self, value: Scalar<'_>) -> bool {
+        let number = self.number;
+        match (self.message.kind(number), value) {
+            (Kind::Text, Scalar::Text(text)) => self.writer.string(number, text),
+            (Kind::Bytes, Scalar::Text(text)) => match base64(text) {
+                Some(bytes) => self.writer.bytes(number, &bytes),
+                None => return false,
+            },
+            (Kind::Id(length), Scalar::Text(text)) => match id(text, length) {
+                Some((id, length)) => self.writer.bytes(number, &id[..length]),
+                None => return false,
+            },
+            (kind, value) => {
+                let Some(bits) = bits(self.message.meaning(number), value) else { return false };
+                match (kind, self.form) {
+                    (Kind::Varint, _) => self.writer.varint(number, bits),
+                    (Kind::Fixed64, _) => self.writer.fixed64(number, bits),
+                    // The meaning has bounded it.
+                    (Kind::Fixed32, _) => self.writer.fixed32(number, bits as u32),
+                    (Kind::PackedVarint, Form::Packed) => self.writer.raw_varint(bits),
+                    (Kind::PackedFixed64, Form::Packed) => self.writer.raw(&bits.to_le_bytes()),
+                    _ => return false,
+                }
+            }
+        }
+        true
+    }
+
+    fn refused<E: de::Error>(&self, found: impl fmt::Display) -> E {
+        let Message { name: message, .. } = self.message;
+        let field = CamelCase(self.message.field_name(self.number).unwrap_or_default());
+        de::Error::custom(format_args!("{message}.{field}: expected {}, found {found}", self.expected()))
+    }
+
+    fn expected(&self) -> &'static str {
+        match (self.message.kind(self.number), self.message.meaning(self.number)) {
+            _ if self.form == Form::Repeated => "an array",
+            (Kind::Text, _) => "a string",
+            (Kind::Bytes, _) => "a string in base64",
+            (Kind::Id(16), _) => "an id of 32 hexadecimal digits",
+            (Kind::Id(_), _) => "an id of 16 hexadecimal digits",
+            _ if self.inner().is_some() => "an object",
+            (_, Number::Bool) => "true or false",
+            (_, Number::Double) => "a number",
+            (_, Number::Enumeration(_)) => "the number of an enumeration's value",
+            (_, Number::Unsigned32) => "an unsigned integer of 32 bits",
+            (_, Number::Unsigned64) => "an unsigned integer of 64 bits",
+            (_, Number::Signed32 | Number::Zigzag32) => "an integer of 32 bits",
+            (_, Number::Signed64) => "an integer of 64 bits",
+        }
+    }
+}
+
+/// How much of a text an error repeats, in characters.
+const SHOWN_CHARS: usize = 32;
+
+impl fmt::Display for Scalar<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scalar::Bool(value) => value.fmt(f),
+            Scalar::Integer(value) => value.fmt(f),
+            Scalar::Double(value) => value.fmt(f),
+            Scalar::Text(text) => match text.char_indices().nth(SHOWN_CHARS) {
+                None => write!(f, "{text:?}"),
+                Some((end, _)) => write!(f, "{:?} and {} bytes more", &text[..end], text.len() - end),
+            },
+        }
+    }
+}
+
+/// The number as the wire has it, if it is one of this meaning.
+fn bits(meaning: Number, value: Scalar<'_>) -> Option<u64> {
+    match meaning {
+        Number::Bool => match value {
+            Scalar::Bool(value) => Some(value.into()),
+            _ => None,
+        },
+        Number::Double => double(value).map(f64::to_bits),
+        Number::Enumeration(by_name) => match value {
+            Scalar::Text(name) if let Some(number) = by_name(name) => Some(i64::from(number).cast_unsigned()),
+            value => signed32(value).map(|number| i64::from(number).cast_unsigned()),
+        },
+        Number::Unsigned32 => integer(value).and_then(|value| u32::try_from(value).ok()).map(u64::from),
+        Number::Unsigned64 => integer(value).and_then(|value| u64::try_from(value).ok()),
+        Number::Signed32 => signed32(value).map(|value| i64::from(value).cast_unsigned()),
+        Number::Zigzag32 => signed32(value).map(|value| ((value << 1) ^ (value >> 31)).cast_unsigned().into()),
+        Number::Signed64 => integer(value).and_then(|value| i64::try_from(value).ok()).map(i64::cast_unsigned),
+    }
+}
+
+fn signed32(value: Scalar<'_>) -> Option<i32> {
+    integer(value).and_then(|value| i32::try_from(value).ok())
+}
+
+fn integer(value: Scalar<'_>) -> Option<i128> {
+    match value {
+        Scalar::Integer(value) => Some(value),
+        // As some write large integers. The cast saturates, and what follows refuses what is that large.
+        Scalar::Double(value) if value.fract() == 0.0 => Some(value as i128),
+        Scalar::Text(text) => text.parse().ok(),
+        Scalar::Bool(_) | Scalar::Double(_) => None,
+    }
+}
+
+fn double(value: Scalar<'_>) -> Option<f64> {
+    match value {
+        Scalar::Double(value) => Some(value),
+        Scalar::Integer(value) => Some(value as f64),
+        Scalar::Text("NaN") => Some(f64::NAN),
+        Scalar::Text("Infinity") => Some(f64::INFINITY),
+        Scalar::Text("-Infinity") => Some(f64::NEG_INFINITY),
+        Scalar::Text(text) => text.parse().ok().filter(|value: &f64| value.is_finite()),
+        Scalar::Bool(_) => None,
+    }
+}
+
+/// The id and its length: empty or `expected` bytes.
+fn id(text: &str, expected: u8) -> Option<([u8; 16], usize)> {
+    let mut id = [0; 16];
+    let length = text.len() / 2;
+    if !text.is_empty() && text.len() != usize::from(expected) * 2 {
+        return None;
+    }
+    let digit = |digit: u8| char::from(digit).to_digit(16);
+    for (byte, [high, low]) in id.iter_mut().zip(text.as_bytes().as_chunks().0) {
+        *byte = (digit(*high)? << 4 | digit(*low)?) as u8;
+    }
+    Some((id, length))
+}
+
+/// Either alphabet, with or without padding, as protobuf's JSON has it.
+fn base64(text: &str) -> Option<Vec<u8>> {
+    const LENIENT: GeneralPurposeConfig =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
+    const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
+    STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text)).ok()
+}
