@@ -84,13 +84,6 @@ impl Writer {
         self.bytes.extend_from_slice(value);
     }
 
-    /// A `bytes` field.
-    pub(crate) fn bytes(&mut self, field: u32, value: &[u8]) {
-        self.tag(field, LENGTH_DELIMITED);
-        self.raw_varint(value.len() as u64);
-        self.bytes.extend_from_slice(value);
-    }
-
     /// A `string` field whose value is these parts put together.
     pub(crate) fn strings(&mut self, field: u32, parts: &[&str]) {
         self.tag(field, LENGTH_DELIMITED);
