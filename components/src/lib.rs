@@ -3,5 +3,6 @@
 //! One file per component. A program has them once its source mentions this crate: `use components as _;`.
 
 mod exporters;
+mod file_format;
 mod otlp;
 mod receivers;

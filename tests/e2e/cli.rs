@@ -1,6 +1,7 @@
 //! What the program says on the command line, and how it ends.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use tracecore::testing::ceiling;
@@ -29,6 +30,37 @@ fn clock_to_stdout() {
     }
     // The third tick is due 200 ms after the first.
     assert!(start.elapsed() < ceiling(Duration::from_secs(1)), "the first lines took {:?}", start.elapsed());
+}
+
+/// One request of a single span, shown by a `debug` exporter with these settings.
+fn debugging(folder: &Path, settings: &str) -> Process {
+    let config = folder.join("debug.yaml");
+    let text = format!(
+        "receivers:\n  generator: {{ requests: 1, items_per_request: 1, attributes: 1 }}
+exporters:\n  debug: {{ {settings} }}
+service:\n  pipelines:\n    traces:\n      receivers: [generator]\n      exporters: [debug]\n"
+    );
+    fs::write(&config, text).expect("a file");
+    Process::start(&mut tracecore(["collect", "--config", &config.display().to_string()]))
+}
+
+#[test]
+fn debug_shows_in_the_log_or_on_standard_output_as_much_as_it_is_told_to() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut process = debugging(folder.path(), "");
+    process.logs("traces component=debug resource_spans=1 spans=1");
+    drop(process);
+
+    let mut process = debugging(folder.path(), "verbosity: normal, use_internal_logger: false");
+    process.prints("traces: resource spans 1, spans 1");
+    process.prints("app.attribute.0=");
+    drop(process);
+
+    let mut process = debugging(folder.path(), "verbosity: detailed");
+    process.logs("traces component=debug resource_spans=1 spans=1");
+    process.logs("ResourceSpans #0");
+    process.logs("     -> service.name: Str(generator)");
+    process.logs("    Kind           : Server");
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod encode;
 mod events_mirror;
 mod every_event;
 mod expand;
+mod files;
 mod flood;
 mod generated;
 mod ingest;

@@ -5,6 +5,7 @@
 
 #[cfg(feature = "allocations")]
 mod allocations;
+mod codecs;
 mod events;
 mod harness;
 mod pipelines;
@@ -25,14 +26,21 @@ use times::measure;
 use components as _;
 
 /// How the program is called.
-const USAGE: &str = "usage: costs [--bench] [FILTER] | --list | --calls NAME COUNT";
+const USAGE: &str = "usage: costs [--bench] [FILTER] | --list | --calls NAME COUNT | --sizes";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let benchmarks =
-        [telemetry::benchmarks(), events::benchmarks(), wire::benchmarks(), pipelines::benchmarks()].concat();
+    let benchmarks = [
+        telemetry::benchmarks(),
+        events::benchmarks(),
+        wire::benchmarks(),
+        codecs::benchmarks(),
+        pipelines::benchmarks(),
+    ]
+    .concat();
     match args[..] {
+        ["--sizes"] | ["--sizes", "--bench"] => codecs::print_sizes(),
         ["--bench"] => measure(&benchmarks),
         ["--bench", filter] => {
             let chosen = |benchmark: &Benchmark| benchmark.is_reference() || benchmark.name.contains(filter);

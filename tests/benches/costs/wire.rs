@@ -85,19 +85,29 @@ fn of_request(
     }
 }
 
-/// A request that looks like real telemetry.
-fn request(signal: Signal, shape: Shape) -> Bytes {
-    let mut payload = Payload::new(match shape {
-        Shape::Ascii | Shape::Shuffled => Script::Ascii,
-        Shape::Cyrillic => Script::Cyrillic,
-        Shape::Cjk => Script::Cjk,
-    });
-    let items = usize::try_from(ITEMS).expect("it is small");
-    let request = match signal {
+/// A request in ASCII of this many items that looks like real telemetry.
+pub(crate) fn request_of(signal: Signal, items: u64) -> Bytes {
+    encoded(signal, Script::Ascii, items).into()
+}
+
+fn encoded(signal: Signal, script: Script, items: u64) -> Vec<u8> {
+    let mut payload = Payload::new(script);
+    let items = usize::try_from(items).expect("it is small");
+    match signal {
         Signal::Traces => payload.traces(items).encode_to_vec(),
         Signal::Metrics => payload.metrics(items).encode_to_vec(),
         Signal::Logs => payload.logs(items).encode_to_vec(),
+    }
+}
+
+/// A request that looks like real telemetry.
+fn request(signal: Signal, shape: Shape) -> Bytes {
+    let script = match shape {
+        Shape::Ascii | Shape::Shuffled => Script::Ascii,
+        Shape::Cyrillic => Script::Cyrillic,
+        Shape::Cjk => Script::Cjk,
     };
+    let request = encoded(signal, script, ITEMS);
     match shape {
         Shape::Ascii | Shape::Cyrillic | Shape::Cjk => request.into(),
         Shape::Shuffled => {

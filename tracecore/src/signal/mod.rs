@@ -30,7 +30,7 @@ use std::str::FromStr;
 pub use batch::{Batch, Decoded, SignalMismatch};
 pub use metadata::{Metadata, MetadataTooLarge};
 pub use split::{Split, SplitLimit};
-pub use text::TextFormat;
+pub use text::{TextFormat, Time};
 pub use wire_error::{FieldName, Place, WireError};
 
 /// What a batch carries.

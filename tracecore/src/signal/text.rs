@@ -124,7 +124,8 @@ fn end(out: &mut String, unit: &str) -> fmt::Result {
 }
 
 /// Nanoseconds since the epoch as RFC 3339; `-` if unknown.
-struct Time(u64);
+#[derive(Clone, Copy, Debug)]
+pub struct Time(pub u64);
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

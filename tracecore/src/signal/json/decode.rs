@@ -2,12 +2,10 @@
 
 use std::fmt;
 
-use base64::Engine;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::CamelCase;
+use super::scalar::{Scalar, base64, bits, id};
 use crate::signal::otlp::{self, KEY_VALUE};
 use crate::signal::schema::{Kind, MAX_DEPTH, Message, Number};
 use crate::signal::write::Writer;
@@ -26,6 +24,45 @@ pub fn decode(signal: Signal, text: &[u8]) -> Result<Batch, JsonError> {
     deserializer.end()?;
     let batch = Batch::validate(signal, writer.into_bytes().into());
     Ok(batch.expect("what is written follows the tables: its text is UTF-8, its ids and its depth were checked"))
+}
+
+/// The signal of an export request, by the first of its keys that any request has; `None` if there is none. Reads no
+/// further than that key, so the text may still be anything behind it.
+pub fn signal_of(text: &[u8]) -> Option<Signal> {
+    let mut found = None;
+    // It stops with an error where it found the key.
+    let _ = FindSignal(&mut found).deserialize(&mut serde_json::Deserializer::from_slice(text));
+    found
+}
+
+struct FindSignal<'a>(&'a mut Option<Signal>);
+
+impl<'de> DeserializeSeed<'de> for FindSignal<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for FindSignal<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an export request")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            let is_of = |signal: &Signal| Key(otlp::request(*signal)).find(&key).is_some();
+            if let Some(signal) = Signal::ALL.into_iter().find(is_of) {
+                *self.0 = Some(signal);
+                return Err(de::Error::custom("found"));
+            }
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
 }
 
 /// The text is not OTLP/JSON. Its source says where: field, line and column.
@@ -112,8 +149,14 @@ impl Visitor<'_> for Key {
     }
 
     fn visit_str<E: de::Error>(self, key: &str) -> Result<Option<u32>, E> {
+        Ok(self.find(key))
+    }
+}
+
+impl Key {
+    fn find(&self, key: &str) -> Option<u32> {
         let is = |name: &'static str| key == name || key.bytes().eq(CamelCase(name).chars());
-        Ok(self.0.named().find(|(_, name)| is(name)).map(|(number, _)| number))
+        self.0.named().find(|(_, name)| is(name)).map(|(number, _)| number)
     }
 }
 
@@ -215,15 +258,6 @@ impl<'de> Visitor<'de> for Field<'_> {
     }
 }
 
-/// A value that is neither an array nor an object.
-#[derive(Clone, Copy)]
-enum Scalar<'a> {
-    Bool(bool),
-    Integer(i128),
-    Double(f64),
-    Text(&'a str),
-}
-
 impl Field<'_> {
     /// The message in this field, if it holds one.
     fn inner(&self) -> Option<&'static Message> {
@@ -292,90 +326,4 @@ impl Field<'_> {
             (_, Number::Signed64) => "an integer of 64 bits",
         }
     }
-}
-
-/// How much of a text an error repeats, in characters.
-const SHOWN_CHARS: usize = 32;
-
-impl fmt::Display for Scalar<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Scalar::Bool(value) => value.fmt(f),
-            Scalar::Integer(value) => value.fmt(f),
-            Scalar::Double(value) => value.fmt(f),
-            Scalar::Text(text) => match text.char_indices().nth(SHOWN_CHARS) {
-                None => write!(f, "{text:?}"),
-                Some((end, _)) => write!(f, "{:?} and {} bytes more", &text[..end], text.len() - end),
-            },
-        }
-    }
-}
-
-/// The number as the wire has it, if it is one of this meaning.
-fn bits(meaning: Number, value: Scalar<'_>) -> Option<u64> {
-    match meaning {
-        Number::Bool => match value {
-            Scalar::Bool(value) => Some(value.into()),
-            _ => None,
-        },
-        Number::Double => double(value).map(f64::to_bits),
-        Number::Enumeration(by_name) => match value {
-            Scalar::Text(name) if let Some(number) = by_name(name) => Some(i64::from(number).cast_unsigned()),
-            value => signed32(value).map(|number| i64::from(number).cast_unsigned()),
-        },
-        Number::Unsigned32 => integer(value).and_then(|value| u32::try_from(value).ok()).map(u64::from),
-        Number::Unsigned64 => integer(value).and_then(|value| u64::try_from(value).ok()),
-        Number::Signed32 => signed32(value).map(|value| i64::from(value).cast_unsigned()),
-        Number::Zigzag32 => signed32(value).map(|value| ((value << 1) ^ (value >> 31)).cast_unsigned().into()),
-        Number::Signed64 => integer(value).and_then(|value| i64::try_from(value).ok()).map(i64::cast_unsigned),
-    }
-}
-
-fn signed32(value: Scalar<'_>) -> Option<i32> {
-    integer(value).and_then(|value| i32::try_from(value).ok())
-}
-
-fn integer(value: Scalar<'_>) -> Option<i128> {
-    match value {
-        Scalar::Integer(value) => Some(value),
-        // As some write large integers. The cast saturates, and what follows refuses what is that large.
-        Scalar::Double(value) if value.fract() == 0.0 => Some(value as i128),
-        Scalar::Text(text) => text.parse().ok(),
-        Scalar::Bool(_) | Scalar::Double(_) => None,
-    }
-}
-
-fn double(value: Scalar<'_>) -> Option<f64> {
-    match value {
-        Scalar::Double(value) => Some(value),
-        Scalar::Integer(value) => Some(value as f64),
-        Scalar::Text("NaN") => Some(f64::NAN),
-        Scalar::Text("Infinity") => Some(f64::INFINITY),
-        Scalar::Text("-Infinity") => Some(f64::NEG_INFINITY),
-        Scalar::Text(text) => text.parse().ok().filter(|value: &f64| value.is_finite()),
-        Scalar::Bool(_) => None,
-    }
-}
-
-/// The id and its length: empty or `expected` bytes.
-fn id(text: &str, expected: u8) -> Option<([u8; 16], usize)> {
-    let mut id = [0; 16];
-    let length = text.len() / 2;
-    if !text.is_empty() && text.len() != usize::from(expected) * 2 {
-        return None;
-    }
-    let digit = |digit: u8| char::from(digit).to_digit(16);
-    for (byte, [high, low]) in id.iter_mut().zip(text.as_bytes().as_chunks().0) {
-        *byte = (digit(*high)? << 4 | digit(*low)?) as u8;
-    }
-    Some((id, length))
-}
-
-/// Either alphabet, with or without padding, as protobuf's JSON has it.
-fn base64(text: &str) -> Option<Vec<u8>> {
-    const LENIENT: GeneralPurposeConfig =
-        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
-    const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
-    STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text)).ok()
 }

@@ -10,8 +10,9 @@
 
 mod decode;
 mod encode;
+mod scalar;
 
-pub use decode::{JsonError, decode};
+pub use decode::{JsonError, decode, signal_of};
 pub use encode::encode;
 
 use std::fmt;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::super::json::{JsonError, decode, encode as to_json};
+use super::super::json::{JsonError, decode, encode as to_json, signal_of};
 use super::super::{Batch, Decoded, Signal};
 use super::generate::Generator;
 use super::mutate::damage_fields;
@@ -314,4 +314,15 @@ fn refuses_what_is_nested_deeper_than_the_wire_may_be() {
     let endless = "[".repeat(1 << 20);
     refused(Signal::Logs, body(&format!("{{\"new\":{endless}")));
     refused(Signal::Logs, nested(10_000));
+}
+
+#[test]
+fn tells_the_signal_of_a_request_by_its_key() {
+    for signal in Signal::ALL {
+        assert_eq!(signal_of(golden(signal).as_bytes()), Some(signal));
+    }
+    assert_eq!(signal_of(br#"{"new":{"resourceSpans":1},"resource_logs":nonsense"#), Some(Signal::Logs));
+    for none in ["", "{}", "[]", r#"{"new":[}"#, r#"{"new":1}"#] {
+        assert_eq!(signal_of(none.as_bytes()), None, "{none}");
+    }
 }
