@@ -24,6 +24,10 @@ pub const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 /// Streams that a client has reset before they were looked at; one more ends the connection.
 pub const MAX_PENDING_RESETS: usize = 20;
 
+/// Frames in a row that are no part of a request (pings, settings, window updates, resets, empty DATA); one more ends the
+/// connection. An idle client sends a few, a busy one has requests in between.
+pub const MAX_CONTROL_FRAMES: u32 = 1000;
+
 /// How long the answer to a ping may take.
 pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
 

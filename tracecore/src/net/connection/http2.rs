@@ -23,13 +23,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
+use super::frames::{Frames, Read};
 use super::streams::{Alarm, Stream, Streams};
 use crate::net::handler::{AnswerBody, BodyError, HttpService, guarded, too_slow};
 use crate::net::request::Exchange;
 use crate::net::{Closed, Http2, Limits, Observer};
-
-/// Bytes of the preface and the empty SETTINGS frame behind it: what every client sends first.
-const GREETING_BYTES: usize = 24 + 9;
 
 /// What the protocol allows for the size of a frame, in bytes.
 const FRAME_BYTES: std::ops::RangeInclusive<u32> = 16 * 1024..=(1 << 24) - 1;
@@ -48,7 +46,7 @@ where
     S: HttpService,
 {
     let streams = Streams::new(limits, &settings);
-    let io = TokioIo::new(Watched { io, streams: streams.clone(), greeted: 0, stalled: false });
+    let io = TokioIo::new(Watched { io, streams: streams.clone(), frames: Frames::new(), arriving: true, stalled: false });
     let handler = Handler { service, limits, observer, streams: streams.clone() };
     let mut http = http2::Builder::new(streams.clone());
     http.timer(TokioTimer::new())
@@ -179,8 +177,10 @@ impl<B> Drop for Answer<B> {
 struct Watched<Io> {
     io: Io,
     streams: Streams,
-    /// Bytes received, up to [`GREETING_BYTES`].
-    greeted: usize,
+    frames: Frames,
+    /// The last read ended in the middle of something that must come to its end.
+    arriving: bool,
+    /// The last write was not taken.
     stalled: bool,
 }
 
@@ -198,12 +198,18 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Watched<Io> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let result = Pin::new(&mut self.io).poll_read(cx, buf);
-        if self.greeted < GREETING_BYTES {
-            self.greeted += buf.filled().len() - before;
-            if self.greeted >= GREETING_BYTES {
-                self.streams.arrives(false);
-            }
+        let came = match self.frames.read(&buf.filled()[before..]) {
+            // Nothing, or nothing new.
+            Read::Whole if !self.arriving => return result,
+            Read::GoesOn => return result,
+            came => came,
+        };
+        self.arriving = came == Read::Begins;
+        if came == Read::Flood {
+            self.streams.refuse();
+            return Poll::Ready(Err(io::Error::other("too many frames that are no part of a request")));
         }
+        self.streams.arrives(self.arriving);
         result
     }
 }

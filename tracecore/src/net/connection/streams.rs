@@ -147,6 +147,11 @@ impl Streams {
         }
     }
 
+    /// The client floods: the connection ends without asking it.
+    pub(super) fn refuse(&self) {
+        self.lock().leaving = Some((Closed::Refused, Instant::now()));
+    }
+
     /// Nothing is due before.
     pub(super) fn earliest(&self) -> Instant {
         self.lock().earliest
