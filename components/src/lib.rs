@@ -5,5 +5,6 @@
 mod exporters;
 mod file_format;
 mod processors;
+mod otlp;
 mod receivers;
 mod shaping;

@@ -15,6 +15,7 @@ mod flood;
 mod generated;
 mod ingest;
 mod lifecycle;
+mod otlp_grpc;
 mod pipelines;
 mod prometheus_exporter;
 mod queue;

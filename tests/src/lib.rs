@@ -4,11 +4,15 @@
 //! The components are declared like any other, in a crate that the program does not know: linking this crate is all that
 //! registers them.
 
+mod authority;
 mod backend;
+mod grpc;
 mod meter;
 mod poster;
 mod server;
 
+pub use authority::{Authority, Identity, ServerTls};
 pub use backend::Backend;
+pub use grpc::{GrpcAnswer, GrpcCall, GrpcServer, busy};
 pub use meter::{Data, Device, Direction, Health, Lane, Meter, Mode, Phase};
 pub use server::Server;

@@ -11,6 +11,7 @@ use std::future::{Future, ready};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
+use crate::config::Period;
 use crate::cx::Cx;
 use crate::error::Classify;
 use crate::metrics::MetricSet;
@@ -192,6 +193,9 @@ pub trait Processor: Component {
     label = "write `impl Exporter for {Self}` with `new` and `export`"
 )]
 pub trait Exporter: Component {
+    /// The time limit of one attempt, unless the setting `timeout` says otherwise. That of the Collector by default.
+    const TIMEOUT: Period = Period::secs(5);
+
     /// The exporter with these settings. Neither does I/O nor spawns.
     ///
     /// # Errors

@@ -11,7 +11,9 @@ use crate::registry::{Entry, Registry, Specify};
 use crate::runtime::{ExporterSpec, Failure, OnStartError, ProcessorSpec, ReceiverSpec};
 
 /// The keys of an exporter's settings that the runtime reads itself.
-const DELIVERY_KEYS: [&str; 4] = ["sending_queue", "retry_on_failure", "circuit_breaker", "timeout"];
+const DELIVERY_KEYS: [&str; 4] = ["sending_queue", "retry_on_failure", "circuit_breaker", TIMEOUT];
+/// The one of them whose default each exporter has its own of.
+const TIMEOUT: &str = "timeout";
 /// The key of every component's settings that the runtime reads itself.
 const ON_START_ERROR: &str = "on_start_error";
 
@@ -174,12 +176,16 @@ fn plan_exporter(unit: &Unit) -> Result<PlannedExporter, ConfigErrors> {
     let Specify::Exporter(specify) = unit.entry.specify else { unreachable!("the registry finds by role") };
     let mut settings = unit.settings.clone();
     let on_start_error = unit.take_on_start_error(&mut settings)?;
-    let delivery: DeliverySettings = settings.split_off(&DELIVERY_KEYS).deserialize(&unit.path())?;
+    let of_delivery = settings.split_off(&DELIVERY_KEYS);
+    let mut delivery: DeliverySettings = of_delivery.deserialize(&unit.path())?;
     if let Some((key, message)) = delivery.retry_on_failure.problem() {
         return Err(unit.problem(&format!("{}.retry_on_failure.{key}", unit.path()), message));
     }
     let spec = specify(&settings, &unit.path())?;
     spec.check().map_err(|failure| unit.refused(&failure))?;
+    if of_delivery.get(TIMEOUT).is_none_or(Node::is_null) {
+        delivery.timeout = spec.timeout();
+    }
     Ok(PlannedExporter { planned: Planned { unit: unit.clone(), spec, on_start_error }, delivery })
 }
 

@@ -38,6 +38,9 @@
 #[cfg(panic = "abort")]
 compile_error!("tracecore contains a component's panic by unwinding: build with panic = \"unwind\"");
 
+// What the macros expand to names this crate from outside; settings that several components share stand in it.
+extern crate self as tracecore;
+
 pub mod component;
 pub mod config;
 pub mod cx;
@@ -69,7 +72,7 @@ pub use tracecore_macros::{Classify, Label, MetricSet, config, exporter, process
 /// Everything that a component's file needs.
 pub mod prelude {
     pub use crate::component::{Exporter, NoConfig, Processor, Receiver};
-    pub use crate::config::{ByteSize, Delay, Endpoint, Literal, MountPath, Pattern, Period};
+    pub use crate::config::{ByteSize, Delay, Endpoint, Literal, MountPath, Pattern, Period, Secret};
     pub use crate::cx::{Blocked, Cx};
     pub use crate::emit::{Emitter, Origin, Refusal, Verdict};
     pub use crate::error::{Classify, Never, WriteError};

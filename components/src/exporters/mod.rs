@@ -2,5 +2,7 @@
 
 mod debug;
 mod file;
+mod otlp_grpc;
+mod otlp_http;
 mod prometheus;
 mod stdout;

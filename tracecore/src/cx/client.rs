@@ -10,15 +10,15 @@ use super::Cx;
 use super::life::Base;
 use crate::component::Component;
 use crate::events::{ConnectionEvent, Draft, Group, PoolEvent};
-use crate::net::{Client, ClientLimits, ConnectFailure, PoolHealth, PoolObserver};
+use crate::net::{Client, ClientSettings, ConnectFailure, PoolHealth, PoolObserver};
 
 /// How a connection of a pool ended: hyper, whose pool it is, does not say.
 const CLOSED: &str = "unknown";
 
 impl<C: Component> Cx<C> {
     /// A client with a pool of its own. It connects when it has something to send.
-    pub fn client(&self, limits: ClientLimits) -> Client {
-        Client::new(limits, Arc::new(PoolEvents(self.base.clone())))
+    pub fn client(&self, settings: impl Into<ClientSettings>) -> Client {
+        Client::new(settings, Arc::new(PoolEvents(self.base.clone())))
     }
 }
 

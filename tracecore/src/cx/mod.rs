@@ -5,8 +5,10 @@
 //! every component alike. Deliberately absent: the other components, and the SDK behind the metrics.
 
 mod activity;
+mod attempt;
 mod client;
 mod life;
+mod offload;
 mod resources;
 mod serve;
 mod task;
@@ -34,6 +36,7 @@ use crate::telemetry::DropReason;
 use crate::time::{Instant, unix_nanos};
 
 pub(crate) use activity::{Activity, Totals};
+pub use attempt::Attempt;
 pub(crate) use life::{Base, Drain, Fatal, Own, Shared};
 pub(crate) use resources::LISTENER;
 pub use resources::Resources;
@@ -77,6 +80,11 @@ impl<C: Component> Cx<C> {
     /// The wall-clock time.
     pub fn now(&self) -> SystemTime {
         self.base.shared.clock.now()
+    }
+
+    /// The version of the program, as whom the other side sees it: `tracecore/<version>`.
+    pub fn version(&self) -> &'static str {
+        self.base.shared.version
     }
 
     /// The attributes that identify this process: host.name, service.name, service.version, service.instance.id.

@@ -27,6 +27,7 @@ mod server;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -35,8 +36,9 @@ use http::{Extensions, HeaderMap};
 
 pub use bind::{Accept, BindError, Bound};
 pub use client::{
-    CONNECT_TIMEOUT, Client, ClientError, ClientLimits, Connect, ConnectFailure, EXCHANGE_TIMEOUT, MAX_ANSWER_BYTES,
-    POOL_IDLE_TIMEOUT, POOL_MAX_IDLE, PoolHealth, PoolObserver, Stream, Tcp,
+    Answer, CONNECT_TIMEOUT, Client, ClientError, ClientLimits, ClientSettings, Connect, ConnectFailure,
+    EXCHANGE_TIMEOUT, Http2Settings, Keepalive, MAX_ANSWER_BYTES, POOL_IDLE_TIMEOUT, POOL_MAX_IDLE, Payload,
+    PoolHealth, PoolObserver, Protocol, Stream, Tcp,
 };
 pub use component::{ListenerFailed, serve_component};
 pub use handler::{HttpService, RequestBody};

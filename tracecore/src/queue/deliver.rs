@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::guard::Guard;
 use super::{Breaker, DeliverySettings, Outcome, Queue, Taken};
 use crate::component::{Component, Exporter};
-use crate::cx::{Base, Cx, Own};
+use crate::cx::{Attempt, Base, Cx, Own};
 use crate::emit::Passage;
 use crate::error::{ErrorKind, Retry};
 use crate::events::{BatchEvent, Draft, ExportEvent, Group, RetryEvent, micros};
@@ -222,10 +222,11 @@ impl<C: Exporter> Outlet<C> {
         span.set_items(items);
         let began = Instant::now();
         let limit = self.settings.timeout.get();
+        let call = Attempt { span: span.context().or(passage.span), timeout: limit };
         // A call is let go of within the boundary as well, if it takes too long.
         let exported = contain(async {
             let late = || Failure::new(ErrorKind::Io, format!("not delivered within {limit:?} (timeout)"));
-            let exported = timeout(limit, instance.exporter.export(batch, &instance.cx)).await;
+            let exported = timeout(limit, call.run(instance.exporter.export(batch, &instance.cx))).await;
             exported.map_or_else(|_| Err(late()), |exported| exported.map_err(Failure::from))
         });
         let result = exported.await.unwrap_or_else(Err);

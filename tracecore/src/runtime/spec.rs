@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::failure::{Failure, contain, contain_call, contain_fallible};
 use super::{OnStartError, Processed, START_DEADLINE};
 use crate::component::{Component, Exporter, Processor, Receiver};
-use crate::config::{ConfigErrors, Node};
+use crate::config::{ConfigErrors, Node, Period};
 use crate::cx::{Base, Cx};
 use crate::emit::{Passage, Refusal};
 use crate::error::{Classify, ErrorKind, Retry};
@@ -50,6 +50,9 @@ pub(crate) trait ProcessorSpec: Send + Sync {
 pub(crate) trait ExporterSpec: Send + Sync {
     /// Constructs it once and throws it away: whether its settings go together.
     fn check(&self) -> Result<(), Failure>;
+
+    /// The time limit of one attempt where the settings have none.
+    fn timeout(&self) -> Period;
 
     /// The far end of the exporter's queue.
     fn outlet(
@@ -150,6 +153,10 @@ impl<C: Processor> ProcessorSpec for Spec<C> {
 impl<C: Exporter> ExporterSpec for Spec<C> {
     fn check(&self) -> Result<(), Failure> {
         construct(|| C::new(self.config.clone())).map(drop)
+    }
+
+    fn timeout(&self) -> Period {
+        C::TIMEOUT
     }
 
     fn outlet(

@@ -16,7 +16,7 @@ use http::{Request, StatusCode, Uri};
 
 use super::BuildInfo;
 use crate::error::Report;
-use crate::net::{Client, ClientError, ClientLimits};
+use crate::net::{Client, ClientError, ClientLimits, ClientSettings};
 
 /// One connection: whoever sends one request after the other needs no more.
 const LIMITS: ClientLimits = ClientLimits { max_idle: 1, ..ClientLimits::DEFAULT };
@@ -53,7 +53,9 @@ impl Destination {
     pub(super) fn new(url: Uri, build: &BuildInfo) -> Self {
         let user_agent = HeaderValue::try_from(format!("{}/{}", build.command, build.version));
         let user_agent = user_agent.unwrap_or(HeaderValue::from_static("tracecore"));
-        Destination { client: Client::new(LIMITS, Arc::new(())), url, user_agent, failing: false }
+        // Whom an `https` URL is asked of is trusted as the system does.
+        let settings = ClientSettings { tls: Some(Arc::default()), ..LIMITS.into() };
+        Destination { client: Client::new(settings, Arc::new(())), url, user_agent, failing: false }
     }
 
     /// Sends one encoded request. `rejected` reads in the answer how many items were not taken.

@@ -305,11 +305,11 @@ fn the_collectors_own_traces_and_push_are_off_unless_they_have_an_endpoint() {
         assert_eq!((traces, push), (Traces::default(), Push::default()), "{block}");
     }
     let Telemetry { traces, push, .. } = telemetry(
-        "traces: {endpoint: 'http://a:4318', sampling_ratio: 0.5}, push: {endpoint: 'http://b:1/x', interval: 5s}",
+        "traces: {endpoint: 'http://a:4318', sampling_ratio: 0.5}, push: {endpoint: 'https://b:1/x', interval: 5s}",
     );
     assert_eq!(traces.endpoint.map(|url| url.to_string()).as_deref(), Some("http://a:4318"));
     assert_eq!(traces.sampling_ratio.get(), 0.5);
-    assert_eq!(push.endpoint.map(|url| url.to_string()).as_deref(), Some("http://b:1/x"));
+    assert_eq!(push.endpoint.map(|url| url.to_string()).as_deref(), Some("https://b:1/x"));
     assert_eq!(push.interval, Period::secs(5));
     assert_eq!((Traces::default().sampling_ratio, Push::default().interval), (Ratio::ONE, Period::secs(60)));
 }
@@ -318,13 +318,14 @@ fn the_collectors_own_traces_and_push_are_off_unless_they_have_an_endpoint() {
 fn traces_and_push_that_are_wrong_name_the_setting() {
     let cases = [
         (
-            "traces: {endpoint: 'https://a:4318'}",
-            "20:47: telemetry.traces.endpoint: https is not supported yet: TLS for what the collector sends comes later; \
-             use http://",
+            "traces: {endpoint: 'grpc://a:4318'}",
+            "20:47: telemetry.traces.endpoint: must be a URL that begins with http:// or https://, such as \
+             http://localhost:4318",
         ),
         (
             "push: {endpoint: a:4318}",
-            "20:45: telemetry.push.endpoint: must be a URL that begins with http://, such as http://localhost:4318",
+            "20:45: telemetry.push.endpoint: must be a URL that begins with http:// or https://, such as \
+             http://localhost:4318",
         ),
         ("traces: {sampling_ratio: 1.5}", "20:53: telemetry.traces.sampling_ratio: must be a number from 0 to 1"),
         ("push: {interval: 0}", "20:45: telemetry.push.interval: must be greater than zero"),

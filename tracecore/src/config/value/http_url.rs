@@ -1,29 +1,31 @@
 //! The base URL of something that is reached over HTTP.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use http::Uri;
 use http::uri::Scheme;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 /// The longest base URL, in bytes: far above any that is meant, and with a path behind it far below what a URL may be.
 const MAX_LENGTH: usize = 2048;
 
-/// A base URL to send to: `http://host:port`, with a path before what is appended if there is one.
+/// A URL to send to, `http://host:port` or `https://host:port`, with a path if there is one: the whole address, or the
+/// base to which a path is appended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HttpUrl {
     /// Without a slash at its end.
     base: String,
+    /// As it was written, but for what every URL is without.
+    whole: Uri,
 }
 
 /// Why a text is no base URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HttpUrlError {
-    /// TLS.
-    #[error("https is not supported yet: TLS for what the collector sends comes later; use http://")]
-    Tls,
     /// No scheme, or one that is not HTTP.
-    #[error("must be a URL that begins with http://, such as http://localhost:4318")]
+    #[error("must be a URL that begins with http:// or https://, such as http://localhost:4318")]
     Scheme,
     /// A user name or a password.
     #[error("must not contain a user name or a password")]
@@ -43,6 +45,16 @@ pub enum HttpUrlError {
 }
 
 impl HttpUrl {
+    /// The URL itself.
+    pub fn uri(&self) -> &Uri {
+        &self.whole
+    }
+
+    /// Whether it is asked over TLS.
+    pub fn is_https(&self) -> bool {
+        self.whole.scheme() == Some(&Scheme::HTTPS)
+    }
+
     /// The URL of `path`, which begins with a slash, below this one.
     ///
     /// # Panics
@@ -59,10 +71,9 @@ impl FromStr for HttpUrl {
         if text.len() > MAX_LENGTH {
             return Err(HttpUrlError::TooLong);
         }
-        match text.split_once("://") {
-            Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => return Err(HttpUrlError::Tls),
-            Some((scheme, _)) if scheme.eq_ignore_ascii_case("http") => {}
-            _ => return Err(HttpUrlError::Scheme),
+        let known = |scheme: &str| ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+        if !text.split_once("://").is_some_and(|(scheme, _)| known(scheme)) {
+            return Err(HttpUrlError::Scheme);
         }
         // The parser lets a fragment go without a word.
         if text.contains(['?', '#']) {
@@ -79,14 +90,32 @@ impl FromStr for HttpUrl {
         if authority.host().is_empty() || !port_holds {
             return Err(HttpUrlError::Authority);
         }
-        let path = uri.path().trim_end_matches('/');
-        Ok(HttpUrl { base: format!("{}://{authority}{path}", Scheme::HTTP) })
+        let scheme = uri.scheme().unwrap_or(&Scheme::HTTP);
+        let base = format!("{scheme}://{authority}{}", uri.path().trim_end_matches('/'));
+        Ok(HttpUrl { base, whole: uri })
     }
 }
 
 impl fmt::Display for HttpUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.base)
+    }
+}
+
+super::written_as_text!(HttpUrl, "a URL such as \"http://localhost:4318\"");
+
+impl JsonSchema for HttpUrl {
+    fn schema_name() -> Cow<'static, str> {
+        "HttpUrl".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "A URL that begins with http:// or https://.",
+            "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://",
+            "examples": ["http://localhost:4318", "https://gateway.example:4318"],
+        })
     }
 }
 
@@ -100,6 +129,8 @@ mod tests {
             ("http://localhost:4318", "http://localhost:4318/v1/traces"),
             ("http://localhost:4318/", "http://localhost:4318/v1/traces"),
             ("HTTP://gateway", "http://gateway/v1/traces"),
+            ("https://gateway:4318", "https://gateway:4318/v1/traces"),
+            ("HTTPS://gateway/otlp", "https://gateway/otlp/v1/traces"),
             ("http://[::1]:4318/otlp/", "http://[::1]:4318/otlp/v1/traces"),
             ("http://[::1]", "http://[::1]/v1/traces"),
             ("http://10.0.0.1:80/a/b", "http://10.0.0.1:80/a/b/v1/traces"),
@@ -107,6 +138,7 @@ mod tests {
         for (text, joined) in cases {
             let url: HttpUrl = text.parse().unwrap();
             assert_eq!(url.join("/v1/traces").to_string(), joined, "{text}");
+            assert_eq!(url.is_https(), joined.starts_with("https"), "{text}");
         }
     }
 
@@ -117,8 +149,7 @@ mod tests {
             ("", HttpUrlError::Scheme),
             ("localhost:4318", HttpUrlError::Scheme),
             ("grpc://localhost:4317", HttpUrlError::Scheme),
-            ("https://localhost:4318", HttpUrlError::Tls),
-            ("HTTPS://localhost:4318", HttpUrlError::Tls),
+            ("httpss://localhost:4318", HttpUrlError::Scheme),
             ("http://", HttpUrlError::Malformed),
             ("http://:4318", HttpUrlError::Authority),
             ("http://localhost:", HttpUrlError::Authority),

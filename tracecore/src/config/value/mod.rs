@@ -4,6 +4,7 @@
 mod byte_size;
 mod duration;
 mod endpoint;
+mod grpc_endpoint;
 mod http_url;
 mod literal;
 mod mount_path;
@@ -11,6 +12,7 @@ mod pattern;
 mod named;
 mod planned;
 mod ratio;
+mod secret;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -21,13 +23,15 @@ use serde::de::{self, Deserializer, Visitor};
 pub use byte_size::{ByteSize, ByteSizeError};
 pub use duration::{Delay, DurationError, Period};
 pub use endpoint::{Endpoint, EndpointError};
+pub use grpc_endpoint::{GrpcEndpoint, GrpcEndpointError};
 pub use http_url::{HttpUrl, HttpUrlError};
 pub use literal::Literal;
 pub use mount_path::{MountPath, MountPathError};
 pub use pattern::{Pattern, PatternError};
 pub use named::Named;
-pub use planned::{ServerAuth, ServerTls};
+pub use planned::{ClientAuth, ServerAuth, ServerTls};
 pub use ratio::{Ratio, RatioError};
+pub use secret::Secret;
 
 /// Gives a type with `FromStr` and `Display` its serde side: it reads and writes text.
 macro_rules! written_as_text {

@@ -42,3 +42,8 @@ planned!(
     ServerAuth,
     "is not there yet: servers ask nobody who they are; put a proxy that does before it, or listen on localhost"
 );
+planned!(
+    /// Authentication of a client by an extension.
+    ClientAuth,
+    "is not there yet: what the other side asks for can stand in `headers`, such as `authorization`"
+);

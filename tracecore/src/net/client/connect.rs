@@ -5,11 +5,13 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use http::Uri;
+use http::uri::Scheme;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -17,8 +19,10 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tower::{Service, ServiceExt};
 
-use super::pool::{Open, Pool};
-use crate::time::Instant;
+use super::error::cause;
+use super::pool::{Attempt, Open, Pool};
+use crate::error::Report;
+use crate::net::tls::{Alpn, ClientTls, TlsError, TlsFailure};
 
 /// What a connection is made of.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
@@ -45,6 +49,7 @@ impl Tcp {
         connector.set_connect_timeout(Some(limit));
         // Requests are written whole: waiting to fill a packet only adds latency.
         connector.set_nodelay(true);
+        connector.enforce_http(false);
         Tcp(connector)
     }
 }
@@ -55,7 +60,7 @@ impl Connect for Tcp {
     async fn connect(&self, uri: Uri) -> io::Result<TcpStream> {
         match self.0.clone().oneshot(uri).await {
             Ok(stream) => Ok(stream.into_inner()),
-            Err(error) => Err(match super::cause::<io::Error>(&error) {
+            Err(error) => Err(match cause::<io::Error>(&error) {
                 Some(cause) => io::Error::new(cause.kind(), cause.to_string()),
                 None => io::Error::other(error),
             }),
@@ -72,6 +77,10 @@ pub enum ConnectFailure {
     Timeout,
     /// There is no way to that address.
     Unreachable,
+    /// TLS was not agreed upon.
+    Tls(TlsFailure),
+    /// The other side does not speak HTTP/2, where it should.
+    Protocol,
     /// The request no longer waited for it.
     Abandoned,
     /// Anything else: a name that does not resolve, no descriptor left.
@@ -79,32 +88,31 @@ pub enum ConnectFailure {
 }
 
 impl ConnectFailure {
-    /// Every reason, so that each series stands at zero from the start.
-    pub const ALL: [ConnectFailure; 5] = [
-        ConnectFailure::Refused,
-        ConnectFailure::Timeout,
-        ConnectFailure::Unreachable,
-        ConnectFailure::Abandoned,
-        ConnectFailure::Other,
-    ];
-
     /// The value of a label.
     pub const fn as_str(self) -> &'static str {
         match self {
             ConnectFailure::Refused => "refused",
             ConnectFailure::Timeout => "timeout",
             ConnectFailure::Unreachable => "unreachable",
+            ConnectFailure::Tls(failure) => failure.as_str(),
+            ConnectFailure::Protocol => "protocol",
             ConnectFailure::Abandoned => "abandoned",
             ConnectFailure::Other => "other",
         }
     }
 
-    fn of(error: &io::Error) -> Self {
-        use io::ErrorKind::{AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable, TimedOut};
+    pub(super) fn of(error: &io::Error) -> Self {
+        use io::ErrorKind::{
+            AddrNotAvailable, ConnectionRefused, HostUnreachable, InvalidData, NetworkUnreachable, TimedOut,
+        };
+        if let Some(tls) = TlsError::find(error) {
+            return ConnectFailure::Tls(tls.failure);
+        }
         match error.kind() {
             ConnectionRefused => ConnectFailure::Refused,
             TimedOut => ConnectFailure::Timeout,
             HostUnreachable | NetworkUnreachable | AddrNotAvailable => ConnectFailure::Unreachable,
+            InvalidData => ConnectFailure::Protocol,
             _ => ConnectFailure::Other,
         }
     }
@@ -112,12 +120,20 @@ impl ConnectFailure {
 
 /// What an operator meets most often, without the system's capital letter and error number.
 pub(super) fn in_our_words(error: &io::Error) -> io::Error {
+    if let Some(tls) = TlsError::find(error) {
+        return io::Error::new(error.kind(), tls);
+    }
     let text = match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "unreachable".to_owned(),
-        _ => error.to_string(),
+        _ => Report(error).to_string(),
     };
     io::Error::new(error.kind(), text)
+}
+
+/// Connecting has taken too long.
+pub(super) fn late(limit: Duration) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {limit:?}"))
 }
 
 /// [`Connect`] with its types erased, so that a client has none of them in its own.
@@ -131,37 +147,52 @@ impl<C: Connect> Dial for C {
     }
 }
 
-/// What hyper's pool asks for a connection.
+/// Where the connections of a client come from, with TLS around them where the URI says `https`.
 #[derive(Clone)]
 pub(super) struct Connector {
     dial: Arc<dyn Dial>,
+    tls: Option<Arc<ClientTls>>,
     limit: Duration,
     pool: Arc<Pool>,
 }
 
 impl Connector {
-    pub(super) fn new(connect: impl Connect, limit: Duration, pool: Arc<Pool>) -> Self {
-        Connector { dial: Arc::new(connect), limit, pool }
+    pub(super) fn new(connect: impl Connect, tls: Option<Arc<ClientTls>>, limit: Duration, pool: Arc<Pool>) -> Self {
+        Connector { dial: Arc::new(connect), tls, limit, pool }
+    }
+
+    /// A connection that nobody is told of yet.
+    pub(super) async fn dial(&self, uri: Uri, alpn: Alpn) -> io::Result<Counted> {
+        let tls = match (&self.tls, uri.scheme() == Some(&Scheme::HTTPS)) {
+            (_, false) => None,
+            (Some(tls), true) => Some((tls, uri.host().unwrap_or_default().to_owned())),
+            (None, true) => return Err(io::Error::new(io::ErrorKind::InvalidInput, "this client has no TLS")),
+        };
+        let io = self.dial.dial(uri).await?;
+        let io = match tls {
+            Some((tls, host)) => Box::new(tls.connect(&host, alpn, io).await?) as Box<dyn Stream>,
+            None => io,
+        };
+        Ok(Counted { io, heard: Arc::default(), open: None })
     }
 
     async fn connect(self, uri: Uri) -> io::Result<TokioIo<Counted>> {
         let mut attempt = Attempt::new(Arc::clone(&self.pool));
-        let connected = match timeout(self.limit, self.dial.dial(uri)).await {
-            Ok(connected) => connected,
-            Err(_elapsed) => {
-                Err(io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {:?}", self.limit)))
+        let connected = timeout(self.limit, self.dial(uri, Alpn::Http1)).await;
+        match connected.unwrap_or_else(|_| Err(late(self.limit))) {
+            Ok(mut io) => {
+                io.open = Some(attempt.succeeded());
+                Ok(TokioIo::new(io))
             }
-        };
-        match connected {
-            Ok(io) => Ok(TokioIo::new(Counted { io, _open: attempt.succeeded() })),
             Err(error) => {
-                attempt.failure = Some(ConnectFailure::of(&error));
+                attempt.failed(ConnectFailure::of(&error));
                 Err(error)
             }
         }
     }
 }
 
+/// What hyper's pool asks for a connection.
 impl Service<Uri> for Connector {
     type Response = TokioIo<Counted>;
     type Error = Box<dyn Error + Send + Sync>;
@@ -177,36 +208,18 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// An attempt to connect: told of as failed unless it has succeeded, also when nobody waits for it any more.
-struct Attempt {
-    pool: Arc<Pool>,
-    began: Instant,
-    failure: Option<ConnectFailure>,
-}
-
-impl Attempt {
-    fn new(pool: Arc<Pool>) -> Self {
-        Attempt { pool, began: Instant::now(), failure: Some(ConnectFailure::Abandoned) }
-    }
-
-    fn succeeded(&mut self) -> Open {
-        self.failure = None;
-        Open::new(Arc::clone(&self.pool), self.began.elapsed())
-    }
-}
-
-impl Drop for Attempt {
-    fn drop(&mut self) {
-        if let Some(failure) = self.failure {
-            self.pool.observer.connection_failed(failure, self.began.elapsed());
-        }
-    }
-}
-
-/// A connection that is counted as open while it lives.
+/// A connection that is counted as open while it lives, unless something around it is.
 pub(super) struct Counted {
     io: Box<dyn Stream>,
-    _open: Open,
+    heard: Arc<AtomicBool>,
+    open: Option<Open>,
+}
+
+impl Counted {
+    /// Whether anything has come since this was last set to false.
+    pub(super) fn heard(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.heard)
+    }
 }
 
 impl Connection for Counted {
@@ -217,7 +230,12 @@ impl Connection for Counted {
 
 impl AsyncRead for Counted {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.io).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.heard.store(true, Ordering::Relaxed);
+        }
+        polled
     }
 }
 

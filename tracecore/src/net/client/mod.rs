@@ -1,44 +1,45 @@
-//! The one way in which tracecore asks others over HTTP: a small pool of HTTP/1.1 connections under limits.
+//! The one way in which tracecore asks others over HTTP: a small pool of HTTP/1.1 connections ([`http1`]), or one HTTP/2
+//! connection on which requests go side by side ([`http2`]), under limits.
 //!
 //! An exporter, or the part that pushes the collector's own telemetry, makes one [`Client`] and sends whole requests for
 //! whole answers. Its [`PoolObserver`] hears of the life of each connection ([`connect`]) and each checkout ([`pool`]).
 //!
 //! Invariants: a request ends within [`ClientLimits::request`], whatever the other side does; no answer takes more memory
 //! than [`ClientLimits::body_bytes`]; dropping the client closes every connection. A request is sent once: again only
-//! when a pooled connection turned out to be closed before a byte of the request was written.
+//! when a pooled connection turned out to be closed before a byte of the request was written, or when the server of an
+//! HTTP/2 connection says that it has not looked at it. What is `https` is never asked in plaintext ([`super::tls`]).
 //!
-//! Deliberately absent: redirects, cookies, proxies, decompression, HTTP/2, retries (the queue's) and TLS, which will be
-//! another [`Connect`].
+//! Deliberately absent: redirects, cookies, proxies, decompression, retries (the queue's), HTTP/2 where HTTP/1.1 would do:
+//! which of the two is spoken is said, and not found out.
 
 mod connect;
+mod error;
+mod http1;
+mod http2;
+mod payload;
 mod pool;
 #[cfg(test)]
 mod tests;
 
-use std::error::Error;
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::io;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, Uri};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::{Body, Incoming};
-use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::capture_connection;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use tokio::time::timeout;
 
 use connect::Connector;
 pub use connect::{Connect, ConnectFailure, Stream, Tcp};
-use pool::{Checkout, Pool};
+pub use error::ClientError;
+use http1::Http1;
+use http2::Http2;
+pub use http2::{Http2Settings, Keepalive};
+pub use payload::Payload;
+use pool::Pool;
 pub use pool::{PoolHealth, PoolObserver};
 
-use crate::error::{Classify, ErrorKind, Retry};
-use crate::time::Instant;
+use super::tls::ClientTls;
 
 /// From the name to the open connection. A backend on another continent answers in a third of a second; who needs more
 /// than this is down or behind a firewall that drops packets.
@@ -65,7 +66,7 @@ const MAX_ANSWER_HEADER_BYTES: usize = 64 * 1024;
 pub struct ClientLimits {
     /// Time to connect. See [`CONNECT_TIMEOUT`].
     pub connect: Duration,
-    /// Time for the whole exchange. See [`EXCHANGE_TIMEOUT`].
+    /// Time for the whole exchange; `Duration::MAX` where whoever asks limits it. See [`EXCHANGE_TIMEOUT`].
     pub request: Duration,
     /// Bytes of the answer's body. See [`MAX_ANSWER_BYTES`].
     pub body_bytes: usize,
@@ -92,45 +93,122 @@ impl Default for ClientLimits {
     }
 }
 
+/// What a client is made of.
+#[derive(Clone, Debug, Default)]
+pub struct ClientSettings {
+    /// What it allows the other side, and itself.
+    pub limits: ClientLimits,
+    /// Which HTTP it speaks.
+    pub protocol: Protocol,
+    /// How it speaks TLS where a URI says `https`. Without, it does not ask such.
+    pub tls: Option<Arc<ClientTls>>,
+}
+
+/// Which HTTP a client speaks.
+#[derive(Clone, Debug, Default)]
+pub enum Protocol {
+    /// HTTP/1.1, over a connection for each request under way.
+    #[default]
+    Http1,
+    /// HTTP/2 from the first byte (prior knowledge; with TLS agreed upon by ALPN), over one connection to one origin.
+    Http2(Http2Settings),
+}
+
+impl From<ClientLimits> for ClientSettings {
+    fn from(limits: ClientLimits) -> Self {
+        ClientSettings { limits, ..ClientSettings::default() }
+    }
+}
+
 /// A client with its pool. Clones share it; it lives on the Tokio runtime on which it is used.
 #[derive(Clone)]
 pub struct Client {
-    http: legacy::Client<Connector, Full<Bytes>>,
+    transport: Transport,
+    tls: bool,
     pool: Arc<Pool>,
     limits: ClientLimits,
 }
 
+#[derive(Clone)]
+enum Transport {
+    Http1(Http1),
+    Http2(Arc<Http2>),
+}
+
+/// A whole answer.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+    /// What came behind the body.
+    pub trailers: Option<HeaderMap>,
+}
+
 impl Client {
     /// A client over TCP. It connects when it has something to send.
-    pub fn new(limits: ClientLimits, observer: Arc<dyn PoolObserver>) -> Self {
-        Client::over(Tcp::new(limits.connect), limits, observer)
+    pub fn new(settings: impl Into<ClientSettings>, observer: Arc<dyn PoolObserver>) -> Self {
+        let settings = settings.into();
+        Client::over(Tcp::new(settings.limits.connect), settings, observer)
     }
 
     /// A client whose connections come from `connect`.
-    pub fn over(connect: impl Connect, limits: ClientLimits, observer: Arc<dyn PoolObserver>) -> Self {
-        let pool = Pool::new(observer);
-        let connector = Connector::new(connect, limits.connect, Arc::clone(&pool));
-        let http = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(limits.idle)
-            .pool_max_idle_per_host(limits.max_idle)
-            .http1_max_buf_size(MAX_ANSWER_HEADER_BYTES)
-            .build(connector);
-        Client { http, pool, limits }
+    pub fn over(connect: impl Connect, settings: impl Into<ClientSettings>, observer: Arc<dyn PoolObserver>) -> Self {
+        let ClientSettings { limits, protocol, tls } = settings.into();
+        let (pool, has_tls) = (Pool::new(observer), tls.is_some());
+        let connector = Connector::new(connect, tls, limits.connect, Arc::clone(&pool));
+        let transport = match protocol {
+            Protocol::Http1 => Transport::Http1(Http1::new(connector, &limits, Arc::clone(&pool))),
+            Protocol::Http2(settings) => {
+                Transport::Http2(Arc::new(Http2::new(settings, limits, connector, Arc::clone(&pool))))
+            }
+        };
+        Client { transport, tls: has_tls, pool, limits }
     }
 
     /// Sends a request, whose URI is absolute (`http://host:port/path`), and reads its answer whole. An answer of any
-    /// status is an answer, redirects included. Dropping the future gives the exchange up and closes its connection.
+    /// status is an answer, redirects included. Dropping the future gives the exchange up: over HTTP/1 it closes the
+    /// connection, over HTTP/2 it takes the request back.
     ///
     /// # Errors
     ///
     /// [`ClientError`], when there is no whole answer.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, ClientError> {
-        if !is_plain_http(request.uri()) {
-            return Err(ClientError::Address);
-        }
+        let (head, body) = request.into_parts();
+        let head = || Request::from_parts(head.clone(), ());
+        let answer = self.exchange(head, body.into()).await?;
+        let mut response = Response::new(answer.body);
+        (*response.status_mut(), *response.headers_mut()) = (answer.status, answer.headers);
+        Ok(response)
+    }
+
+    /// As [`send`](Client::send), for a body of several parts and with the trailers of the answer. `head` makes the head
+    /// of the request: once more when the request goes once more.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`], when there is no whole answer.
+    pub async fn exchange(&self, head: impl Fn() -> Request<()>, payload: Payload) -> Result<Answer, ClientError> {
         let limit = self.limits.request;
-        timeout(limit, self.exchange(request)).await.unwrap_or(Err(ClientError::Timeout(limit)))
+        let exchange = async {
+            match &self.transport {
+                Transport::Http1(http) => {
+                    let request = head().map(|()| payload);
+                    if !self.can_ask(request.uri()) {
+                        return Err(ClientError::Address);
+                    }
+                    http.exchange(request).await
+                }
+                Transport::Http2(http) => http.exchange(head, payload).await,
+            }
+        };
+        if limit == Duration::MAX {
+            return exchange.await;
+        }
+        timeout(limit, exchange).await.unwrap_or(Err(ClientError::Timeout(limit)))
     }
 
     /// The connections now.
@@ -138,34 +216,9 @@ impl Client {
         self.pool.health()
     }
 
-    async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, ClientError> {
-        let mut request = request.map(Full::new);
-        let connection = capture_connection(&mut request);
-        let began = Instant::now();
-        // Given back when this function ends, however it does.
-        let mut checkout = None;
-        let mut sending = pin!(self.http.request(request));
-        let response = poll_fn(|cx| {
-            let polled = sending.as_mut().poll(cx);
-            if checkout.is_none() && connection.connection_metadata().is_some() {
-                checkout = Some(Checkout::new(Arc::clone(&self.pool), began.elapsed()));
-            }
-            polled
-        });
-        let (parts, body) = response.await.map_err(ClientError::of_request)?.into_parts();
-        Ok(Response::from_parts(parts, self.whole(body).await?))
-    }
-
-    async fn whole(&self, body: Incoming) -> Result<Bytes, ClientError> {
-        let limit = self.limits.body_bytes;
-        if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
-            return Err(ClientError::TooLarge(limit));
-        }
-        match Limited::new(body, limit).collect().await {
-            Ok(whole) => Ok(whole.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(ClientError::TooLarge(limit)),
-            Err(error) => Err(ClientError::Broken(error)),
-        }
+    fn can_ask(&self, uri: &Uri) -> bool {
+        let scheme = matches!((uri.scheme_str(), self.tls), (Some("http"), _) | (Some("https"), true));
+        scheme && uri.host().is_some_and(|host| !host.is_empty())
     }
 }
 
@@ -175,71 +228,5 @@ impl fmt::Debug for Client {
             .field("pool", &self.pool_health())
             .field("limits", &self.limits)
             .finish_non_exhaustive()
-    }
-}
-
-fn is_plain_http(uri: &Uri) -> bool {
-    uri.scheme_str() == Some("http") && uri.host().is_some_and(|host| !host.is_empty())
-}
-
-/// Why there is no whole answer.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// The URI of the request is not one that this client can ask.
-    #[error("an address is http://host:port/path")]
-    Address,
-    /// There is no connection. Nothing was sent.
-    #[error("cannot connect")]
-    Connect(#[source] io::Error),
-    /// The answer was not there in time. What was sent may have been taken.
-    #[error("no answer within {0:?}")]
-    Timeout(Duration),
-    /// The connection ended before the answer did. What was sent may have been taken.
-    #[error("the connection broke before the end of the answer")]
-    Broken(#[source] Box<dyn Error + Send + Sync>),
-    /// What came back is not HTTP/1, or its headers are too large.
-    #[error("the answer is not HTTP")]
-    Malformed(#[source] Box<dyn Error + Send + Sync>),
-    /// The body of the answer is larger than [`ClientLimits::body_bytes`].
-    #[error("the answer is larger than {0} bytes")]
-    TooLarge(usize),
-}
-
-impl ClientError {
-    fn of_request(error: legacy::Error) -> Self {
-        if let (true, Some(cause)) = (error.is_connect(), cause::<io::Error>(&error)) {
-            return ClientError::Connect(connect::in_our_words(cause));
-        }
-        if cause::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse) {
-            ClientError::Malformed(error.into())
-        } else {
-            ClientError::Broken(error.into())
-        }
-    }
-}
-
-/// The first of the causes of `error` that is a `T`.
-fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    std::iter::successors(error.source(), |error: &&'a (dyn Error + 'static)| (*error).source())
-        .find_map(|error| error.downcast_ref())
-}
-
-impl Classify for ClientError {
-    const KINDS: &'static [ErrorKind] = &[ErrorKind::Init, ErrorKind::Connect, ErrorKind::Io, ErrorKind::Parse];
-
-    fn kind(&self) -> ErrorKind {
-        match self {
-            ClientError::Address => ErrorKind::Init,
-            ClientError::Connect(_) => ErrorKind::Connect,
-            ClientError::Timeout(_) | ClientError::Broken(_) => ErrorKind::Io,
-            ClientError::Malformed(_) | ClientError::TooLarge(_) => ErrorKind::Parse,
-        }
-    }
-
-    fn retry(&self) -> Retry {
-        match self {
-            ClientError::Address => Retry::Permanent,
-            _ => Retry::Yes,
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::pending;
+use std::io;
 use std::net::SocketAddr;
 
 use http::header::LOCATION;
@@ -12,9 +13,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tower::service_fn;
 
+use http_body_util::{BodyExt, Full};
+
 use super::*;
-use crate::error::Report;
+use crate::error::{Classify, ErrorKind, Report, Retry};
 use crate::net::{Bound, Limits, RequestBody, Server};
+use crate::time::Instant;
 
 /// What an observer of a pool was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,96 @@
+//! The settings of the `otlp_grpc` exporter. Keys and defaults are the Collector's.
+
+use std::collections::BTreeMap;
+
+use tracecore::config::{ClientAuth, GrpcEndpoint};
+use tracecore::net::tls::TlsClientConfig;
+use tracecore::otlp::compression::Encoding;
+use tracecore::prelude::*;
+
+/// Settings of the `otlp_grpc` exporter.
+#[config]
+pub(super) struct Config {
+    /// The server, as `host:port`. `https://` before it asks for TLS, `http://` for none, whatever `tls.insecure` says;
+    /// `dns:///` may stand there too.
+    pub endpoint: GrpcEndpoint,
+    /// How requests are compressed.
+    #[default]
+    pub compression: Compression,
+    /// Headers of every request, such as `authorization`. Their values are shown nowhere.
+    #[default]
+    pub headers: BTreeMap<String, Secret>,
+    /// TLS. It is on unless `insecure` is true.
+    #[default]
+    pub tls: TlsClientConfig,
+    /// When a connection from which nothing comes is asked whether it lives. With `null`, never.
+    #[default(Some(KeepaliveConfig::default()))]
+    pub keepalive: Option<KeepaliveConfig>,
+    /// The name of the server in the requests (`:authority`), where it is not the endpoint.
+    pub authority: Option<String>,
+    /// Accepted for the Collector's sake. One connection to one address carries all requests, as with `pick_first`; after
+    /// it has ended, the name is resolved anew.
+    #[default]
+    pub balancer_name: Balancer,
+    /// Accepted for the Collector's sake. A request waits while a connection is made, and is tried again as
+    /// `retry_on_failure` says.
+    #[default(false)]
+    pub wait_for_ready: bool,
+    /// Accepted for the Collector's sake. Bytes; what is sent is not gathered in a buffer.
+    #[default(ByteSize::kib(512))]
+    pub write_buffer_size: ByteSize,
+    /// Accepted for the Collector's sake. Bytes; answers are small.
+    pub read_buffer_size: Option<ByteSize>,
+    /// Not there yet: see `headers`.
+    pub auth: Option<ClientAuth>,
+}
+
+/// How requests are compressed.
+#[config]
+#[derive(Copy, PartialEq, Eq)]
+pub(super) enum Compression {
+    /// gzip, which every server knows.
+    #[default]
+    Gzip,
+    /// zstd: smaller and faster than gzip, where the server knows it.
+    Zstd,
+    /// Not at all.
+    None,
+    /// Not at all.
+    #[value("")]
+    Empty,
+}
+
+impl Compression {
+    pub(super) fn encoding(self) -> Encoding {
+        match self {
+            Compression::Gzip => Encoding::Gzip,
+            Compression::Zstd => Encoding::Zstd,
+            Compression::None | Compression::Empty => Encoding::Identity,
+        }
+    }
+}
+
+/// When a connection from which nothing comes is asked whether it lives.
+#[config]
+pub(super) struct KeepaliveConfig {
+    /// Time in which nothing came.
+    #[default(Period::secs(10))]
+    pub time: Period,
+    /// Time for the answer; the connection is then taken for dead.
+    #[default(Period::secs(10))]
+    pub timeout: Period,
+    /// Whether it is asked while no request is under way. A server may close a connection on which it is.
+    #[default(false)]
+    pub permit_without_stream: bool,
+}
+
+/// How the addresses of a name share the requests.
+#[config]
+#[derive(Copy, PartialEq, Eq)]
+pub(super) enum Balancer {
+    /// One after the other.
+    #[default]
+    RoundRobin,
+    /// The first that answers has them all.
+    PickFirst,
+}

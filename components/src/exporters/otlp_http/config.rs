@@ -1,0 +1,109 @@
+//! The settings of the `otlp_http` exporter. Keys and defaults are the Collector's.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+
+use tracecore::config::{ClientAuth, HttpUrl};
+use tracecore::net::tls::TlsClientConfig;
+use tracecore::net::{POOL_IDLE_TIMEOUT, POOL_MAX_IDLE};
+use tracecore::otlp::{Format, compression};
+use tracecore::prelude::*;
+
+/// Settings of the `otlp_http` exporter.
+#[config]
+pub(super) struct Config {
+    /// The base URL of the server: `/v1/traces`, `/v1/metrics` and `/v1/logs` are appended to it. `https://` asks for TLS.
+    pub endpoint: Option<HttpUrl>,
+    /// Where traces go, as the whole URL, in place of what `endpoint` says.
+    pub traces_endpoint: Option<HttpUrl>,
+    /// Where metrics go, as the whole URL, in place of what `endpoint` says.
+    pub metrics_endpoint: Option<HttpUrl>,
+    /// Where logs go, as the whole URL, in place of what `endpoint` says.
+    pub logs_endpoint: Option<HttpUrl>,
+    /// How a batch is written.
+    #[default]
+    pub encoding: Encoding,
+    /// How requests are compressed.
+    #[default]
+    pub compression: Compression,
+    /// How well requests are compressed.
+    #[default]
+    pub compression_params: CompressionParams,
+    /// Headers of every request, such as `authorization`. Their values are shown nowhere.
+    #[default]
+    pub headers: BTreeMap<String, Secret>,
+    /// TLS, of what is `https://`.
+    #[default]
+    pub tls: TlsClientConfig,
+    /// How long a connection is kept unused. Shorter than the Collector's 90s, so that it is seldom met just when the
+    /// server closes it.
+    #[default(IDLE)]
+    pub idle_conn_timeout: Period,
+    /// How many connections are kept unused.
+    #[default(MAX_IDLE)]
+    pub max_idle_conns: NonZeroUsize,
+    /// Not there yet: see `headers`.
+    pub auth: Option<ClientAuth>,
+}
+
+const IDLE: Period = Period::secs(POOL_IDLE_TIMEOUT.as_secs());
+
+const MAX_IDLE: NonZeroUsize = NonZeroUsize::new(POOL_MAX_IDLE).expect("some are kept");
+
+/// How a batch is written.
+#[config]
+#[derive(Copy, PartialEq, Eq)]
+pub(super) enum Encoding {
+    /// As protobuf.
+    #[default]
+    Proto,
+    /// As JSON.
+    Json,
+}
+
+impl Encoding {
+    pub(super) fn format(self) -> Format {
+        match self {
+            Encoding::Proto => Format::Protobuf,
+            Encoding::Json => Format::Json,
+        }
+    }
+}
+
+/// How requests are compressed.
+#[config]
+#[derive(Copy, PartialEq, Eq)]
+pub(super) enum Compression {
+    /// gzip, which every server knows.
+    #[default]
+    Gzip,
+    /// zstd: smaller and faster than gzip, where the server knows it.
+    Zstd,
+    /// zlib, which HTTP calls `deflate`.
+    Deflate,
+    /// As `deflate`.
+    Zlib,
+    /// Not at all.
+    None,
+    /// Not at all.
+    #[value("")]
+    Empty,
+}
+
+impl Compression {
+    pub(super) fn encoding(self) -> compression::Encoding {
+        match self {
+            Compression::Gzip => compression::Encoding::Gzip,
+            Compression::Zstd => compression::Encoding::Zstd,
+            Compression::Deflate | Compression::Zlib => compression::Encoding::Deflate,
+            Compression::None | Compression::Empty => compression::Encoding::Identity,
+        }
+    }
+}
+
+/// How well requests are compressed.
+#[config]
+pub(super) struct CompressionParams {
+    /// The level: 1 to 9 for gzip, zlib and deflate, -7 to 22 for zstd. Without, the fastest that compresses well.
+    pub level: Option<i32>,
+}

@@ -1,0 +1,379 @@
+//! Requests over HTTP/2: one connection to one origin, on which they go side by side.
+//!
+//! Invariants: the connection is one to which the server has said something, so that a peer which accepts and speaks no
+//! HTTP/2 is an error of connecting; one connects and the others wait for it; what the server gives back untouched goes
+//! once more, over a new connection; a name is resolved for each connection anew.
+//!
+//! This is `h2` itself and not hyper's client, which gives each request a task and two channels: here a request writes
+//! into the connection's own queue, and the one task of the connection does the rest. Deliberately absent: several
+//! connections, and balancing among the addresses of a name; pushed answers; CONNECT.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use h2::client::{Connection, SendRequest};
+use h2::{Ping, PingPong, Reason, RecvStream};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, Request, Uri};
+use tokio::time::{Sleep, sleep, timeout_at};
+
+use super::connect::{Connector, Counted, in_our_words, late};
+use super::pool::{Attempt, Checkout, Open, Pool};
+use super::{Answer, ClientError, ClientLimits, ConnectFailure, MAX_ANSWER_HEADER_BYTES, Payload};
+use crate::net::tls::{Alpn, TlsError};
+use crate::time::Instant;
+
+/// When a connection is asked whether it still lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// Time in which nothing came, after which the other side is pinged.
+    pub time: Duration,
+    /// Time that it has for its answer; the connection is then taken for dead.
+    pub timeout: Duration,
+    /// Whether it is pinged while no request is under way. Many servers close a connection on which they are.
+    pub permit_without_stream: bool,
+}
+
+/// What a client that speaks HTTP/2 is told beside its limits.
+#[derive(Clone, Debug)]
+pub struct Http2Settings {
+    /// Where every request goes, whatever its own authority: `https://host:port`, or `http://host:port`.
+    pub origin: Uri,
+    /// Whether and when a silent connection is asked for life.
+    pub keepalive: Option<Keepalive>,
+}
+
+type Sender = SendRequest<Payload>;
+
+/// The connection of a client that speaks HTTP/2, made when there is something to send.
+pub(super) struct Http2 {
+    settings: Http2Settings,
+    limits: ClientLimits,
+    connector: Connector,
+    pool: Arc<Pool>,
+    slot: Arc<Slot>,
+    /// Held while a connection is made. Holds how the last attempt failed, for those who waited for it.
+    connecting: tokio::sync::Mutex<Option<io::Error>>,
+    /// Attempts that have failed.
+    failures: AtomicUsize,
+}
+
+/// The connection that is used, if there is one.
+#[derive(Default)]
+struct Slot(Mutex<Option<Arc<Line>>>);
+
+/// One connection, as its requests see it.
+struct Line {
+    sender: Sender,
+    /// Requests under way.
+    streams: Arc<AtomicUsize>,
+}
+
+/// Why a request on a connection has no answer.
+enum Failed {
+    /// The server has seen nothing of it, or gives it back.
+    Unprocessed(h2::Error),
+    Ended(ClientError),
+}
+
+impl Slot {
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Line>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self) -> Option<Arc<Line>> {
+        self.lock().clone()
+    }
+
+    /// Lets go of a connection: it ends once the last request on it has.
+    fn forget(&self, streams: &Arc<AtomicUsize>) {
+        let mut slot = self.lock();
+        if slot.as_ref().is_some_and(|line| Arc::ptr_eq(&line.streams, streams)) {
+            *slot = None;
+        }
+    }
+}
+
+impl Http2 {
+    pub(super) fn new(settings: Http2Settings, limits: ClientLimits, connector: Connector, pool: Arc<Pool>) -> Self {
+        let (slot, connecting) = (Arc::default(), tokio::sync::Mutex::default());
+        Http2 { settings, limits, connector, pool, slot, connecting, failures: AtomicUsize::new(0) }
+    }
+
+    pub(super) async fn exchange(
+        &self,
+        head: impl Fn() -> Request<()>,
+        payload: Payload,
+    ) -> Result<Answer, ClientError> {
+        match self.try_once(head(), payload.clone()).await {
+            Err(Failed::Unprocessed(_)) => {}
+            Err(Failed::Ended(error)) => return Err(error),
+            Ok(answer) => return Ok(answer),
+        }
+        self.try_once(head(), payload).await.map_err(|failed| match failed {
+            Failed::Unprocessed(error) => ClientError::Unprocessed(error),
+            Failed::Ended(error) => error,
+        })
+    }
+
+    async fn try_once(&self, head: Request<()>, payload: Payload) -> Result<Answer, Failed> {
+        let began = Instant::now();
+        let line = match self.slot.get() {
+            Some(line) => line,
+            None => self.connect().await.map_err(Failed::Ended)?,
+        };
+        let failed = |error| {
+            self.slot.forget(&line.streams);
+            Failed::Unprocessed(error)
+        };
+        let mut sender = line.sender.clone().ready().await.map_err(failed)?;
+        let _checkout = Checkout::shared(Arc::clone(&self.pool), Arc::clone(&line.streams), began.elapsed());
+        let (response, mut body) = sender.send_request(head, payload.is_empty()).map_err(failed)?;
+        drop(sender);
+        if !payload.is_empty() {
+            // The connection takes it whole and writes it as the other side lets it: it holds references, and no copy.
+            body.send_data(payload, true).map_err(|error| self.failed(&line, error))?;
+        }
+        let (head, body) = response.await.map_err(|error| self.failed(&line, error))?.into_parts();
+        let (body, trailers) = self.whole(&head.headers, body).await.map_err(Failed::Ended)?;
+        Ok(Answer { status: head.status, headers: head.headers, body, trailers })
+    }
+
+    /// Of an error, what the server says about what it did with the request.
+    fn failed(&self, line: &Line, error: h2::Error) -> Failed {
+        let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
+        let winding_up = error.is_go_away() && error.reason() == Some(Reason::NO_ERROR);
+        if winding_up || !error.is_reset() {
+            self.slot.forget(&line.streams);
+        }
+        match error.is_remote() && (refused || winding_up) {
+            true => Failed::Unprocessed(error),
+            false => Failed::Ended(ClientError::of_http2(error)),
+        }
+    }
+
+    async fn whole(
+        &self,
+        headers: &HeaderMap,
+        mut body: RecvStream,
+    ) -> Result<(Bytes, Option<HeaderMap>), ClientError> {
+        let limit = self.limits.body_bytes;
+        let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        if announced.is_some_and(|announced| announced > limit) {
+            return Err(ClientError::TooLarge(limit));
+        }
+        let mut whole = Bytes::new();
+        let mut more = BytesMut::new();
+        while let Some(data) = body.data().await {
+            let data = data.map_err(ClientError::of_http2)?;
+            let length = whole.len() + more.len() + data.len();
+            if length > limit {
+                return Err(ClientError::TooLarge(limit));
+            }
+            // The window of a stream that has ended is nobody's.
+            let _ = body.flow_control().release_capacity(data.len());
+            match (whole.is_empty(), more.is_empty()) {
+                (true, true) => whole = data,
+                (_, true) => {
+                    more.extend_from_slice(&whole);
+                    more.extend_from_slice(&data);
+                    whole = Bytes::new();
+                }
+                (_, false) => more.extend_from_slice(&data),
+            }
+        }
+        let trailers = body.trailers().await.map_err(ClientError::of_http2)?;
+        Ok((if more.is_empty() { whole } else { more.freeze() }, trailers))
+    }
+
+    /// The connection, made by this call or by one that was first.
+    async fn connect(&self) -> Result<Arc<Line>, ClientError> {
+        let seen = self.failures.load(Ordering::Relaxed);
+        let mut last = self.connecting.lock().await;
+        if let Some(line) = self.slot.get() {
+            return Ok(line);
+        }
+        // Whom this call waited for has just failed: another attempt at once would fare no better.
+        if let Some(error) = last.as_ref().filter(|_| self.failures.load(Ordering::Relaxed) != seen) {
+            return Err(ClientError::Connect(in_our_words(error)));
+        }
+        match self.open().await {
+            Ok(line) => {
+                *self.slot.lock() = Some(Arc::clone(&line));
+                Ok(line)
+            }
+            Err(error) => {
+                self.failures.fetch_add(1, Ordering::Relaxed);
+                *last = Some(in_our_words(&error));
+                Err(ClientError::Connect(in_our_words(&error)))
+            }
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "`net` spawns; the task ends with its client and its requests")]
+    async fn open(&self) -> io::Result<Arc<Line>> {
+        let deadline = Instant::now() + self.limits.connect;
+        let mut attempt = Attempt::new(Arc::clone(&self.pool));
+        let opened = timeout_at(deadline, self.shake_hands()).await;
+        let opened = opened.unwrap_or_else(|_| Err(late(self.limits.connect)));
+        let (sender, mut connection, heard) = opened.inspect_err(|error| attempt.failed(ConnectFailure::of(error)))?;
+        let streams = Arc::new(AtomicUsize::new(0));
+        let driver = Driver {
+            pings: connection.ping_pong().expect("nobody has taken it before"),
+            connection,
+            watch: Watch::new(self.settings.keepalive, self.limits.idle),
+            heard,
+            streams: Arc::clone(&streams),
+            slot: Arc::downgrade(&self.slot),
+            _open: attempt.succeeded(),
+        };
+        tokio::spawn(driver);
+        Ok(Arc::new(Line { sender, streams }))
+    }
+
+    /// Connects, and waits until the other side has said something.
+    async fn shake_hands(&self) -> io::Result<(Sender, Connection<Counted, Payload>, Arc<AtomicBool>)> {
+        let io = self.connector.dial(self.settings.origin.clone(), Alpn::Http2).await?;
+        let heard = io.heard();
+        let (sender, mut connection) = h2::client::Builder::new()
+            .enable_push(false)
+            .max_header_list_size(MAX_ANSWER_HEADER_BYTES as u32)
+            .handshake::<_, Payload>(io)
+            .await
+            .map_err(not_spoken)?;
+        poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(not_spoken(error))),
+            Poll::Ready(Ok(())) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            Poll::Pending if heard.load(Ordering::Relaxed) => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
+        })
+        .await?;
+        Ok((sender, connection, heard))
+    }
+}
+
+/// What was heard is not HTTP/2, or the connection ended before anything was.
+fn not_spoken(error: h2::Error) -> io::Error {
+    let text = match error.is_io() {
+        true => match error.into_io() {
+            Some(error) if TlsError::find(&error).is_some() => return error,
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => return error,
+            _ => "the other side closed the connection at once: does it want TLS, or HTTP/1?",
+        },
+        false => "the other side does not speak HTTP/2: is this its gRPC port, and does it want TLS?",
+    };
+    io::Error::new(io::ErrorKind::InvalidData, text)
+}
+
+/// The task of a connection. It ends when the connection does: with the last of its requests once nobody keeps it, when
+/// the other side closes it, or when it does not answer a ping.
+struct Driver {
+    connection: Connection<Counted, Payload>,
+    pings: PingPong,
+    watch: Watch,
+    /// Something came since this was last looked at.
+    heard: Arc<AtomicBool>,
+    streams: Arc<AtomicUsize>,
+    slot: Weak<Slot>,
+    // The last field: a connection has closed when it is gone.
+    _open: Open,
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let driver = self.get_mut();
+        if Pin::new(&mut driver.connection).poll(cx).is_ready() {
+            driver.let_go();
+            return Poll::Ready(());
+        }
+        loop {
+            if driver.watch.pinged && driver.pings.poll_pong(cx).is_ready() {
+                driver.watch.pinged = false;
+            }
+            ready!(driver.watch.timer.as_mut().poll(cx));
+            let heard = driver.heard.swap(false, Ordering::Relaxed);
+            let used = driver.streams.load(Ordering::Relaxed) > 0;
+            let next = match driver.watch.look(heard, used) {
+                Look::Wait(time) => time,
+                Look::Ping(time) => match driver.pings.send_ping(Ping::opaque()) {
+                    Ok(()) => {
+                        driver.watch.pinged = true;
+                        time
+                    }
+                    // One is under way.
+                    Err(_) => time,
+                },
+                // It ends by itself: nobody has it any more.
+                Look::Unused(time) => {
+                    driver.let_go();
+                    time
+                }
+                Look::Dead => {
+                    driver.let_go();
+                    return Poll::Ready(());
+                }
+            };
+            driver.watch.timer.as_mut().reset(Instant::now() + next);
+        }
+    }
+}
+
+impl Driver {
+    fn let_go(&self) {
+        if let Some(slot) = self.slot.upgrade() {
+            slot.forget(&self.streams);
+        }
+    }
+}
+
+/// Looks after a connection from time to time.
+struct Watch {
+    keepalive: Option<Keepalive>,
+    idle: Duration,
+    timer: Pin<Box<Sleep>>,
+    /// A ping has not been answered yet.
+    pinged: bool,
+    unused_since: Option<Instant>,
+}
+
+/// What is to be done about a connection, and when to look again.
+enum Look {
+    Wait(Duration),
+    Ping(Duration),
+    Unused(Duration),
+    Dead,
+}
+
+impl Watch {
+    fn new(keepalive: Option<Keepalive>, idle: Duration) -> Self {
+        let first = keepalive.map_or(idle, |keepalive| keepalive.time.min(idle));
+        Watch { keepalive, idle, timer: Box::pin(sleep(first)), pinged: false, unused_since: None }
+    }
+
+    /// `heard`: something came since the last look; `used`: a request is under way.
+    fn look(&mut self, heard: bool, used: bool) -> Look {
+        if self.pinged && !heard {
+            return Look::Dead;
+        }
+        if used || heard {
+            self.unused_since = None;
+        }
+        let unused_since = *self.unused_since.get_or_insert_with(Instant::now);
+        if !used && unused_since.elapsed() >= self.idle {
+            return Look::Unused(self.idle);
+        }
+        let Some(keepalive) = self.keepalive else { return Look::Wait(self.idle) };
+        match !heard && (used || keepalive.permit_without_stream) {
+            true => Look::Ping(keepalive.timeout),
+            false => Look::Wait(keepalive.time.min(self.idle)),
+        }
+    }
+}
