@@ -178,6 +178,9 @@ fn plan_exporter(unit: &Unit) -> Result<PlannedExporter, ConfigErrors> {
     if let Some((key, message)) = delivery.retry_on_failure.problem() {
         return Err(unit.problem(&format!("{}.retry_on_failure.{key}", unit.path()), message));
     }
+    if let Some((key, message)) = delivery.sending_queue.problem() {
+        return Err(unit.problem(&format!("{}.sending_queue.batch.{key}", unit.path()), message));
+    }
     let spec = specify(&settings, &unit.path())?;
     spec.check().map_err(|failure| unit.refused(&failure))?;
     Ok(PlannedExporter { planned: Planned { unit: unit.clone(), spec, on_start_error }, delivery })

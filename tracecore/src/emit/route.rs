@@ -194,11 +194,12 @@ pub(super) fn reserve(
 pub(super) fn commit(reserved: Vec<Reserved>, passage: Passage) -> Vec<oneshot::Receiver<Outcome>> {
     let mut results = Vec::new();
     for Reserved { place, batch, waits_for_result } in reserved {
-        let (sender, receiver) = oneshot::channel();
-        place.commit(batch, passage, waits_for_result.then_some(sender));
-        if waits_for_result {
+        let result = waits_for_result.then(|| {
+            let (sender, receiver) = oneshot::channel();
             results.push(receiver);
-        }
+            sender
+        });
+        place.commit(batch, passage, result);
     }
     results
 }
