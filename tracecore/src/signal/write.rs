@@ -124,6 +124,24 @@ impl Writer {
     }
 }
 
+/// The length in bytes of `value` as a varint.
+pub(super) fn varint_len(value: u64) -> usize {
+    // Seven bits in a byte; 0 takes one.
+    (value | 1).ilog2() as usize / 7 + 1
+}
+
+/// Writes `value` as a varint at the start of `out`, which has room for it.
+pub(super) fn put_varint(mut value: u64, out: &mut [u8]) {
+    for byte in out {
+        *byte = value as u8 & 0x7F;
+        value >>= 7;
+        if value == 0 {
+            return;
+        }
+        *byte |= 0x80;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

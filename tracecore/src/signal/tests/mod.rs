@@ -7,6 +7,7 @@ mod generate;
 mod mutate;
 mod payload;
 mod rebuild;
+mod split;
 mod tree;
 
 use std::borrow::Cow;
