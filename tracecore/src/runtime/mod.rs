@@ -7,6 +7,7 @@
 
 mod backoff;
 mod board;
+mod boot;
 mod failure;
 mod inspect;
 mod mirror;

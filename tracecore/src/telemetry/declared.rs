@@ -101,7 +101,8 @@ impl Instruments {
     ) -> Result<Family<ObservedGauge>, TelemetryError> {
         let readers = self.readers(self.interned(name))?;
         self.declared(name, metric, keys, |meter, name| {
-            ObservedGauge::new(meter, name, metric.help, metric.unit, readers)
+            let builder = meter.f64_observable_gauge(name).with_description(metric.help).with_unit(metric.unit);
+            ObservedGauge::new(builder, readers)
         })
     }
 }

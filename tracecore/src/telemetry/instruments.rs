@@ -123,7 +123,8 @@ impl Instruments {
     ) -> Result<ObservedCounterFamily<N>, TelemetryError> {
         let readers = self.readers(spec.name)?;
         self.family(spec, Kind::Counter, &[], |meter| {
-            ObservedCounter::new(meter, spec.name, spec.help, spec.unit, readers)
+            let builder = meter.f64_observable_counter(spec.name).with_description(spec.help).with_unit(spec.unit);
+            ObservedCounter::new(builder, readers)
         })
     }
 
@@ -132,7 +133,10 @@ impl Instruments {
         spec: &Spec<N>,
     ) -> Result<ObservedGaugeFamily<N>, TelemetryError> {
         let readers = self.readers(spec.name)?;
-        self.family(spec, Kind::Gauge, &[], |meter| ObservedGauge::new(meter, spec.name, spec.help, spec.unit, readers))
+        self.family(spec, Kind::Gauge, &[], |meter| {
+            let builder = meter.f64_observable_gauge(spec.name).with_description(spec.help).with_unit(spec.unit);
+            ObservedGauge::new(builder, readers)
+        })
     }
 
     pub(super) fn level(&self) -> Level {

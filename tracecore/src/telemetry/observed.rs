@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{AsyncInstrument, Meter};
+use opentelemetry::metrics::{AsyncInstrument, AsyncInstrumentBuilder, ObservableCounter, ObservableGauge};
 
 use super::instruments::BoundCounter;
 
@@ -21,16 +21,8 @@ pub(crate) struct ObservedGauge(Arc<Readers>);
 type Read = Box<dyn Fn() -> Option<f64> + Send + Sync>;
 
 impl ObservedCounter {
-    pub(super) fn new(
-        meter: &Meter,
-        name: &'static str,
-        help: &'static str,
-        unit: &'static str,
-        readers: Arc<Readers>,
-    ) -> Self {
-        let observed = Arc::clone(&readers);
-        let builder = meter.f64_observable_counter(name).with_description(help).with_unit(unit);
-        builder.with_callback(move |observer| observed.read(observer)).build();
+    pub(super) fn new(builder: AsyncInstrumentBuilder<'_, ObservableCounter<f64>, f64>, readers: Arc<Readers>) -> Self {
+        readers.asked_by(builder).build();
         ObservedCounter(readers)
     }
 
@@ -41,16 +33,8 @@ impl ObservedCounter {
 }
 
 impl ObservedGauge {
-    pub(super) fn new(
-        meter: &Meter,
-        name: &'static str,
-        help: &'static str,
-        unit: &'static str,
-        readers: Arc<Readers>,
-    ) -> Self {
-        let observed = Arc::clone(&readers);
-        let builder = meter.f64_observable_gauge(name).with_description(help).with_unit(unit);
-        builder.with_callback(move |observer| observed.read(observer)).build();
+    pub(super) fn new(builder: AsyncInstrumentBuilder<'_, ObservableGauge<f64>, f64>, readers: Arc<Readers>) -> Self {
+        readers.asked_by(builder).build();
         ObservedGauge(readers)
     }
 
@@ -76,6 +60,15 @@ pub(super) struct Readers {
 impl Readers {
     pub(super) fn new(name: &'static str, panics: BoundCounter) -> Arc<Self> {
         Arc::new(Readers { name, panics, children: RwLock::default() })
+    }
+
+    /// The instrument reads these at each collection.
+    fn asked_by<'a, I>(
+        self: &Arc<Self>,
+        builder: AsyncInstrumentBuilder<'a, I, f64>,
+    ) -> AsyncInstrumentBuilder<'a, I, f64> {
+        let readers = Arc::clone(self);
+        builder.with_callback(move |observer| readers.read(observer))
     }
 
     fn set(&self, attributes: Vec<KeyValue>, read: Read) {

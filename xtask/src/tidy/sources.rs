@@ -5,9 +5,6 @@ use super::File;
 /// Past this, a file has a second subject.
 const LINES: usize = 400;
 
-/// Files that are longer, with the reason.
-const LONG: [(&str, &str); 1] = [("tracecore/src/runtime/service.rs", "the order of the start is one story")];
-
 /// Where tasks are spawned and futures raced, with the reason. Everything else goes through `Cx`.
 const SEAMS: [(&str, &str); 5] = [
     ("tracecore/src/runtime/", "it owns the tasks"),
@@ -54,7 +51,7 @@ pub(super) fn check(file: &File) -> Vec<String> {
     problems.extend(sleeps(file));
     problems.extend(spawns(file));
     let lines = file.code_lines();
-    if lines > LINES && !LONG.iter().any(|(path, _)| *path == file.path) {
+    if lines > LINES {
         problems.push(file.at(lines, &format!("{lines} lines of code: what is the second subject?")));
     }
     problems
