@@ -46,6 +46,7 @@ pub mod error;
 pub mod events;
 pub mod exposition;
 pub mod graph;
+pub mod memory;
 pub mod metrics;
 pub mod net;
 pub mod queue;

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use super::{Passage, Refusal};
 use crate::config::{ComponentId, PipelineId};
 use crate::events::{BatchEvent, Draft, Events, ResourceEvent};
+use crate::memory::Memory;
 use crate::queue::{Full, Load, Outcome, Overflow, Place, Queue};
 use crate::runtime::{Processed, Stage};
 use crate::signal::{Batch, Signal};
@@ -91,6 +92,15 @@ pub(super) fn shape(route: &Route, batch: &Batch, passage: Passage) -> Result<(V
         }
     }
     Ok((shaped, refusal))
+}
+
+/// Charges what processors have made of a batch.
+pub(super) fn charge(shaped: &mut [Shaped], came: &Batch, memory: &Memory) {
+    for Shaped { branch, batch } in shaped {
+        if !branch.processors.is_empty() {
+            *batch = memory.charge_copies(batch.clone(), came);
+        }
+    }
 }
 
 impl Route {

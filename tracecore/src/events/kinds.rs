@@ -314,7 +314,7 @@ events! {
         }
         /// There is no more.
         Exhausted = "exhausted" {
-            /// Of what: `queue`, `connection`, `thread`.
+            /// Of what: `queue`, `connection`, `thread`, `memory`.
             resource: &'static str,
         }
     }

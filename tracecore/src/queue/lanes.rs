@@ -60,10 +60,6 @@ impl Merging {
             Sizer::Items | Sizer::Requests => SplitLimit::Items(size),
         }
     }
-
-    pub(super) fn max(&self) -> Option<NonZeroU64> {
-        self.max
-    }
 }
 
 /// The lane that a batch waits in.
@@ -181,7 +177,7 @@ impl<B> Lanes<B> {
             size += waiting.size;
             count += 1;
         }
-        let batches: SmallVec<_> = lane.waiting.drain(..count).collect();
+        let batches: SmallVec<[Waiting<B>; 1]> = lane.waiting.drain(..count).collect();
         lane.size -= size;
         lane.due = (!lane.waiting.is_empty()).then(|| now + merging.wait);
         let last = batches.last().map_or(0, |last| last.size);

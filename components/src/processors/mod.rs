@@ -1,0 +1,3 @@
+//! What changes or drops batches on their way.
+
+mod memory_limiter;
