@@ -7,6 +7,7 @@
 //! Deliberately absent: acknowledgement (the verdict of `emit` is the one way back), and profiles.
 
 mod batch;
+pub mod edit;
 mod levels;
 mod metadata;
 mod otlp;

@@ -16,6 +16,11 @@ impl fmt::Debug for Body<'_> {
 }
 
 impl<'a> Body<'a> {
+    /// The body with these bytes, which were validated as that of such a message.
+    pub(in crate::signal) fn of(bytes: &'a [u8]) -> Self {
+        Body(bytes)
+    }
+
     /// The fields in the order of the wire.
     pub(super) fn fields(self) -> Fields<'a> {
         Fields(self.0)
@@ -77,6 +82,11 @@ impl<'a> Fields<'a> {
     /// The fields of the message with this body.
     pub(in crate::signal) fn of(body: &'a [u8]) -> Self {
         Fields(body)
+    }
+
+    /// What is still to come.
+    pub(in crate::signal) fn rest(&self) -> &'a [u8] {
+        self.0
     }
 
     /// The next field with its bytes.
