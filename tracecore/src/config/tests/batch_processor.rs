@@ -43,7 +43,7 @@ fn becomes_the_batch_of_the_queues_behind_it_and_a_warning_says_which() {
     let [traces, logs] = &warnings(&config)[..] else { panic!("{:?}", config.warnings) };
     assert_eq!(
         traces,
-        "env:S0:12:50: service.pipelines.traces.processors: `batch` is done by the queue of the exporter, as if exporters.otlp had \
+        "env:S0:12:46: service.pipelines.traces.processors: `batch` is done by the queue of the exporter, as if exporters.otlp had \
          `sending_queue: {batch: {flush_timeout: 5s, min_size: 100, max_size: 200, sizer: items}}`; write that in its place"
     );
     assert!(logs.contains("exporters.debug had `sending_queue: {batch: {flush_timeout: 1s, sizer: items}}`"), "{logs}");
