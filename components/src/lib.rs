@@ -4,7 +4,7 @@
 
 mod exporters;
 mod file_format;
-mod processors;
 mod otlp;
+mod processors;
 mod receivers;
 mod shaping;

@@ -21,7 +21,7 @@ use tracecore_tests::Backend;
 const NOT_YET: [(&str, &str); 0] = [];
 
 /// Each event: its name, the scene that shows it, and a file that tells it.
-const TABLE: [(&str, Scene, &str); 34] = [
+const TABLE: [(&str, Scene, &str); 35] = [
     ("service.started", Scene::Life, "tracecore/src/runtime/supervise.rs"),
     ("service.start_failed", Scene::Probe, "tracecore/src/runtime/supervise.rs"),
     ("service.ready", Scene::Life, "tracecore/src/runtime/service.rs"),
@@ -35,6 +35,7 @@ const TABLE: [(&str, Scene, &str); 34] = [
     ("batch.accepted", Scene::Life, "tracecore/src/emit/mod.rs"),
     ("batch.refused", Scene::FullQueue, "tracecore/src/emit/mod.rs"),
     ("batch.dropped", Scene::BrokenExporter, "tracecore/src/queue/deliver.rs"),
+    ("export.merged", Scene::Merging, "tracecore/src/queue/deliver.rs"),
     ("export.started", Scene::Life, "tracecore/src/queue/deliver.rs"),
     ("export.succeeded", Scene::Life, "tracecore/src/queue/deliver.rs"),
     ("export.failed", Scene::BrokenExporter, "tracecore/src/queue/deliver.rs"),
@@ -69,6 +70,8 @@ enum Scene {
     Probe,
     /// A queue has no room.
     FullQueue,
+    /// Batches are merged.
+    Merging,
     /// The other side is away for longer than retries last.
     BrokenExporter,
     /// The other side is away until the circuit breaker tries it.
@@ -91,6 +94,7 @@ impl Scene {
             Scene::Panics => Box::pin(panics()),
             Scene::Probe => Box::pin(probe()),
             Scene::FullQueue => Box::pin(full_queue()),
+            Scene::Merging => Box::pin(merging()),
             Scene::BrokenExporter => Box::pin(broken_exporter()),
             Scene::OpenBreaker => Box::pin(open_breaker()),
             Scene::Pool => Box::pin(pool()),
@@ -111,6 +115,16 @@ async fn life() -> Told {
     let (reply, verdict) = oneshot::channel();
     receiver.tell(Command::EmitBeside(metrics("one", 1), reply));
     assert!(within_ceiling(verdict).await.expect("the task lives").is_accepted());
+    service.stop().await
+}
+
+async fn merging() -> Told {
+    let (receiver, mut exporter) = (ScriptedReceiver::new(), RecordingExporter::new());
+    let service = TestService::start(&pipeline(&receiver, &exporter, "sending_queue: {batch: {min_size: 2}}")).await;
+    for _ in 0..2 {
+        assert!(receiver.emit(metrics("one", 1)).await.is_accepted());
+    }
+    exporter.called().await;
     service.stop().await
 }
 

@@ -181,6 +181,9 @@ fn plan_exporter(unit: &Unit) -> Result<PlannedExporter, ConfigErrors> {
     if let Some((key, message)) = delivery.retry_on_failure.problem() {
         return Err(unit.problem(&format!("{}.retry_on_failure.{key}", unit.path()), message));
     }
+    if let Some((key, message)) = delivery.sending_queue.problem() {
+        return Err(unit.problem(&format!("{}.sending_queue.batch.{key}", unit.path()), message));
+    }
     let spec = specify(&settings, &unit.path())?;
     spec.check().map_err(|failure| unit.refused(&failure))?;
     if of_delivery.get(TIMEOUT).is_none_or(Node::is_null) {

@@ -49,6 +49,7 @@ pub mod error;
 pub mod events;
 pub mod exposition;
 pub mod graph;
+pub mod memory;
 pub mod metrics;
 pub mod net;
 pub mod otlp;

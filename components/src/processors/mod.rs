@@ -2,4 +2,5 @@
 
 mod attributes;
 mod filter;
+mod memory_limiter;
 mod resource;

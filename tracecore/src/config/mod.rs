@@ -9,6 +9,7 @@
 //! repeats a value that a substitution fetched. Deliberately absent: which component types exist (the registry's), and
 //! any source on the network.
 
+mod batch_processor;
 mod de;
 mod error;
 mod fault;

@@ -8,13 +8,14 @@ use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 
+use super::batch_processor;
 use super::error::{ConfigError, ConfigErrors, Warning};
 use super::fault::unknown_key;
 use super::id::{ComponentId, PipelineId};
 use super::node::{Key, Node, Value};
 use super::origin::Origin;
 use super::telemetry::Telemetry;
-use super::value::Period;
+use super::value::{ByteSize, Period};
 
 /// How long queues may drain at shutdown: within the ten seconds that container runtimes allow by default, with room
 /// for the rest of the shutdown.
@@ -24,7 +25,7 @@ const DEFAULT_DRAIN_TIMEOUT: Period = Period::secs(5);
 const DEFAULT_RESTART_BUDGET: u32 = 20;
 
 const SECTIONS: [&str; 5] = ["receivers", "processors", "exporters", "service", "telemetry"];
-const SERVICE_KEYS: [&str; 4] = ["pipelines", "drain_timeout", "workers", "restart_budget"];
+const SERVICE_KEYS: [&str; 5] = ["pipelines", "drain_timeout", "workers", "restart_budget", "memory_budget"];
 const PIPELINE_KEYS: [&str; 3] = ["receivers", "processors", "exporters"];
 
 /// A configuration that is coherent in itself.
@@ -67,6 +68,8 @@ pub struct Service {
     /// How often a component that panics or fails is restarted in a row, without a minute of health between two, before
     /// it is given up; 0 is for ever.
     pub restart_budget: u32,
+    /// How much memory batches may hold together; where none is given, half of what the process may use.
+    pub memory_budget: Option<ByteSize>,
 }
 
 /// A pipeline.
@@ -110,10 +113,10 @@ impl Config {
         }
         let receivers = errors.components(root.take("receivers"), "receivers");
         let processors = errors.components(root.take("processors"), "processors");
-        let exporters = errors.components(root.take("exporters"), "exporters");
+        let mut exporters = errors.components(root.take("exporters"), "exporters");
         let telemetry = root.get("telemetry").map_or_else(|| Ok(Telemetry::default()), Telemetry::from_node);
         let of_events = telemetry.as_ref().ok().and_then(|telemetry| telemetry.events.pipeline.as_ref());
-        let service = errors.service(&root, of_events.map(|pipeline| &pipeline.id));
+        let mut service = errors.service(&root, of_events.map(|pipeline| &pipeline.id));
         let telemetry = errors.keep(telemetry).unwrap_or_default();
         if let Some(node) = root.get("telemetry") {
             errors.keep(telemetry.events.check(&service.pipelines, node));
@@ -133,6 +136,8 @@ impl Config {
             errors.undefined(section, defined, &named);
             warnings.extend(unused(section, defined, &named));
         }
+        // Only now: the processors of a pipeline are those that it names.
+        errors.0.extend(batch_processor::map(&mut service, &processors, &mut exporters, &mut warnings));
         ConfigErrors::unless_empty(errors.0, Config { receivers, processors, exporters, service, telemetry, warnings })
     }
 }
@@ -216,6 +221,7 @@ impl Errors {
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
             workers: None,
             restart_budget: DEFAULT_RESTART_BUDGET,
+            memory_budget: None,
         };
         let Some(node) = root.get("service") else {
             self.add("service", &root.origin, "is required and not set: it holds the pipelines");
@@ -232,6 +238,9 @@ impl Errors {
                 "restart_budget" => {
                     let budget: Option<Option<u32>> = self.keep(value.deserialize("service.restart_budget"));
                     service.restart_budget = budget.flatten().unwrap_or(DEFAULT_RESTART_BUDGET);
+                }
+                "memory_budget" => {
+                    service.memory_budget = self.keep(value.deserialize("service.memory_budget")).flatten();
                 }
                 "workers" => service.workers = self.keep(value.deserialize("service.workers")).flatten(),
                 "telemetry" => self.add(

@@ -18,6 +18,7 @@ use crate::config::ComponentId;
 use crate::emit::Emitter;
 use crate::error::ErrorKind;
 use crate::events::{Draft, Events, Group, ServiceEvent};
+use crate::memory::Memory;
 use crate::net::Bound;
 use crate::runtime::Failure;
 use crate::status::{Changed, LastError, State, StatusCell};
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) telemetry: SelfTelemetry,
     pub(crate) events: Events,
+    /// The memory of the process.
+    pub(crate) memory: Memory,
     /// What components hold.
     pub(crate) resources: Resources,
     /// The attributes that identify this process, on exported data as on its own metrics.

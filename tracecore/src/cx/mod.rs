@@ -27,6 +27,7 @@ use crate::config::{ComponentId, Period};
 use crate::emit::{Emitter, Origin, Verdict};
 use crate::error::{Classify, ErrorKind, Report, WriteError};
 use crate::events::{BatchEvent, ResourceEvent};
+use crate::memory::Memory;
 use crate::metrics::{Encoder, MetricSet, data, health};
 use crate::net::{BindError, Bound};
 use crate::runtime::contain;
@@ -90,6 +91,11 @@ impl<C: Component> Cx<C> {
     /// The attributes that identify this process: host.name, service.name, service.version, service.instance.id.
     pub fn resource(&self) -> &[(String, String)] {
         &self.base.shared.resource
+    }
+
+    /// The memory of the process, and what batches hold of it.
+    pub fn memory(&self) -> &Memory {
+        &self.base.shared.memory
     }
 
     /// Runs `future` until it is done or shutdown is asked for, whichever is first.

@@ -19,11 +19,12 @@ use futures_util::future::join_all;
 use crate::config::ComponentId;
 use crate::cx::{Activity, Drain, Shared};
 use crate::error::ErrorKind;
-use crate::events::{BatchEvent, Draft, Events};
+use crate::events::{BatchEvent, Draft, Events, ResourceEvent};
+use crate::memory::Memory;
 use crate::queue::Outcome;
 use crate::seam;
 use crate::signal::Batch;
-use crate::telemetry::{Operation, ReceiverTelemetry, Traces};
+use crate::telemetry::{Operation, ReceiverTelemetry, ServiceTelemetry, Traces};
 use crate::time::Instant;
 
 pub use origin::Origin;
@@ -31,7 +32,7 @@ pub use origin::Origin;
 pub(crate) use origin::PASSAGE;
 pub(crate) use origin::Passage;
 pub(crate) use route::{Branch, Exit, Route};
-use route::{Came, Reservation, commit, reserve, shape};
+use route::{Came, Reservation, charge, commit, reserve, shape};
 
 /// How long a sender is asked to wait before it tries a full queue again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -94,6 +95,8 @@ struct Source {
     telemetry: ReceiverTelemetry,
     events: Events,
     traces: Traces,
+    memory: Memory,
+    service: ServiceTelemetry,
     activity: Arc<Activity>,
     first: First,
     drain: Arc<Drain>,
@@ -131,6 +134,8 @@ impl Emitter {
             telemetry,
             events: shared.events.clone(),
             traces: shared.telemetry.traces().clone(),
+            memory: shared.memory.clone(),
+            service: shared.telemetry.service(),
             activity,
             first: First::default(),
             drain: Arc::clone(&shared.drain),
@@ -195,11 +200,19 @@ impl Emitter {
 
 impl Source {
     async fn deliver(&self, batch: Batch, passage: Passage) -> Verdict {
+        let items = batch.items();
+        let Ok(batch) = self.memory.charge(batch) else {
+            self.service.memory_refused(items);
+            let exhausted = ResourceEvent::Exhausted { resource: "memory" };
+            self.events.emit(|| Draft::of(&self.id, exhausted).about(passage.correlation));
+            return Verdict::Refused(Refusal::RETRYABLE);
+        };
         let route = self.route.load_full();
-        let (shaped, mut refusal) = match shape(&route, &batch, passage) {
+        let (mut shaped, mut refusal) = match shape(&route, &batch, passage) {
             Ok(shaped) => shaped,
             Err(refusal) => return Verdict::Refused(refusal),
         };
+        charge(&mut shaped, &batch, &self.memory);
         let came = Came::of(&batch);
         drop(batch);
         let mut handed_over = None;

@@ -55,6 +55,11 @@ impl Passage {
     pub(crate) fn not_traced(correlation: CorrelationId) -> Self {
         Passage { correlation, span: Some(SpanContext::NOT_KEPT) }
     }
+
+    /// Whether it is that of something which the collector sends of itself.
+    pub(crate) fn is_own(self) -> bool {
+        self.span == Some(SpanContext::NOT_KEPT)
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use super::{Passage, Refusal};
 use crate::config::{ComponentId, PipelineId};
 use crate::events::{BatchEvent, Draft, Events, ResourceEvent};
+use crate::memory::Memory;
 use crate::queue::{Full, Load, Outcome, Overflow, Place, Queue};
 use crate::runtime::{Processed, Stage};
 use crate::signal::{Batch, Signal};
@@ -99,6 +100,15 @@ pub(super) fn shape(route: &Route, batch: &Batch, passage: Passage) -> Result<(V
         }
     }
     Ok((shaped, refusal))
+}
+
+/// Charges what processors have made of a batch.
+pub(super) fn charge(shaped: &mut [Shaped], came: &Batch, memory: &Memory) {
+    for Shaped { branch, batch } in shaped {
+        if !branch.processors.is_empty() {
+            *batch = memory.charge_copies(batch.clone(), came);
+        }
+    }
 }
 
 impl Route {
@@ -203,11 +213,12 @@ pub(super) fn reserve(
 pub(super) fn commit(reserved: Vec<Reserved>, passage: Passage) -> Vec<oneshot::Receiver<Outcome>> {
     let mut results = Vec::new();
     for Reserved { place, batch, waits_for_result } in reserved {
-        let (sender, receiver) = oneshot::channel();
-        place.commit(batch, passage, waits_for_result.then_some(sender));
-        if waits_for_result {
+        let result = waits_for_result.then(|| {
+            let (sender, receiver) = oneshot::channel();
             results.push(receiver);
-        }
+            sender
+        });
+        place.commit(batch, passage, result);
     }
     results
 }

@@ -179,6 +179,15 @@ events! {
     }
     /// An exporter's calls.
     Export(ExportEvent) = "export" {
+        /// Batches that waited are sent as one, under an id of its own.
+        Merged = "merged" {
+            /// How many items they have together.
+            items: u64,
+            /// How many they are.
+            batches: u64,
+            /// The ids of the first sixteen, in their order, with spaces between.
+            sources: String,
+        }
         /// It is called with a batch.
         Started = "started" {
             /// How many items the batch has.
@@ -305,7 +314,7 @@ events! {
         }
         /// There is no more.
         Exhausted = "exhausted" {
-            /// Of what: `queue`, `connection`, `thread`.
+            /// Of what: `queue`, `connection`, `thread`, `memory`.
             resource: &'static str,
         }
     }

@@ -2,16 +2,20 @@
 //!
 //! A sender that found no room stands in line, first come, first served; its place is made for it and handed over, so
 //! that nobody can take the room between its waking and its coming. Everything that is held gives itself back when it
-//! is dropped: a place, a turn in the line, a batch under way. Nobody is woken while the lock is held.
+//! is dropped: a place, a turn in the line, the keeping of the time, batches under way. Nobody is woken while the lock is
+//! held, and no batch is merged or cut.
 
 use std::sync::{Arc, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
 
-use super::sync::{Mutex, MutexGuard};
+use super::sync::{Mutex, MutexGuard, now, sleep_until};
+use super::taken::{Source, Taken};
 use crate::emit::Passage;
+use crate::queue::lanes::{Cut, Merging, Run, Waiting, lane_of};
 use crate::queue::load::{Fill, Load};
-use crate::queue::state::{Admitted, Next, State, Ticket};
+use crate::queue::reply::Reply;
+use crate::queue::state::{Admitted, Next, State, Ticket, Wake};
 use crate::queue::{Full, Outcome, SendingQueue};
 use crate::seam;
 use crate::signal::Batch;
@@ -21,7 +25,8 @@ use crate::telemetry::QueueDepth;
 #[derive(Debug)]
 pub(crate) struct Queue {
     state: Mutex<State<Queued, oneshot::Sender<Place>>>,
-    /// A batch came, or the queue was closed.
+    merging: Option<Merging>,
+    /// There is something to take, a time to keep, or the queue was closed.
     arrived: Notify,
 }
 
@@ -29,12 +34,14 @@ pub(crate) struct Queue {
 struct Queued {
     batch: Batch,
     passage: Passage,
-    result: Option<oneshot::Sender<Outcome>>,
+    reply: Option<Reply>,
 }
 
 impl Queue {
     pub(crate) fn new(settings: &SendingQueue) -> Arc<Self> {
-        Arc::new(Queue { state: Mutex::new(State::new(Load::limit(settings))), arrived: Notify::new() })
+        let merging = settings.batch.as_ref().map(|batch| Merging::of(batch, settings.sizer));
+        let state = Mutex::new(State::new(Load::limit(settings), merging, now));
+        Arc::new(Queue { state, merging, arrived: Notify::new() })
     }
 
     /// A place for this batch, given back if it is dropped. It never waits, and never overtakes who does: while
@@ -42,8 +49,15 @@ impl Queue {
     /// `on_overflow`, so a queue that refuses or drops has nobody in line.
     pub(crate) fn reserve(self: &Arc<Self>, batch: &Batch) -> Result<Place, Full> {
         let load = Load::of(batch);
-        self.state().reserve(load)?;
-        Ok(Place::new(self, load))
+        let (reserved, wake) = {
+            let mut state = self.state();
+            match state.reserve(load) {
+                Err(Full::Now) => (Err(Full::Now), state.press()),
+                reserved => (reserved, Wake::Nobody),
+            }
+        };
+        self.rouse(wake);
+        reserved.map(|()| Place::new(self, load))
     }
 
     /// Waits in line for a place of this load, which can be that of several batches: see [`Place::split`]. Whoever
@@ -52,7 +66,7 @@ impl Queue {
     /// # Errors
     /// [`Full::ForEver`] and [`Full::Closed`]; never [`Full::Now`].
     pub(crate) async fn room_for(self: &Arc<Self>, load: Load) -> Result<Place, Full> {
-        let (turn, handed_over) = {
+        let (turn, handed_over, wake) = {
             let mut state = self.state();
             match state.reserve(load) {
                 Ok(()) => return Ok(Place::new(self, load)),
@@ -60,8 +74,10 @@ impl Queue {
                 Err(never) => return Err(never),
             }
             let (sender, handed_over) = oneshot::channel();
-            (Turn { queue: self, ticket: state.line_up(load, sender) }, handed_over)
+            let wake = state.press();
+            (Turn { queue: self, ticket: state.line_up(load, sender) }, handed_over, wake)
         };
+        self.rouse(wake);
         let place = handed_over.await;
         // Others may come between the handing over and the sender's going on.
         seam::point().await;
@@ -70,22 +86,71 @@ impl Queue {
         place.map_err(|_| Full::Closed)
     }
 
-    /// The oldest batch; `None` once the queue is closed and empty and every promised place was filled or given back.
+    /// What goes out next: the oldest batch, or those that are merged; `None` once the queue is closed and empty and every
+    /// promised place was filled or given back.
     pub(crate) async fn next(self: &Arc<Self>) -> Option<Taken> {
+        let mut keeper: Option<Keeper<'_>> = None;
         loop {
             seam::point().await;
             let arrived = self.arrived.notified();
             tokio::pin!(arrived);
             arrived.as_mut().enable();
             // A statement of its own, so that the lock is let go of before anything else is done.
-            let next = self.state().take();
+            let next = {
+                let mut state = self.state();
+                if let Some(keeper) = keeper.take() {
+                    keeper.ends(&mut state);
+                }
+                state.take()
+            };
             match next {
-                Next::Batch(load, Queued { batch, passage, result }) => {
-                    return Some(Taken { batch, passage, result, room: Some(Room { queue: Arc::clone(self), load }) });
+                Next::Run { run, more } => {
+                    self.rouse(if more { Wake::One } else { Wake::Nobody });
+                    return Some(self.taken(run));
                 }
                 Next::Ended => return None,
                 Next::Nothing => arrived.await,
+                Next::Keep(due) => {
+                    keeper = Some(Keeper { queue: Some(self) });
+                    tokio::select! {
+                        biased;
+                        () = arrived => {}
+                        () = sleep_until(due) => {}
+                    }
+                }
             }
+        }
+    }
+
+    fn taken(self: &Arc<Self>, Run { batches, cut }: Run<Queued>) -> Taken {
+        let source = |Waiting { load, batch: Queued { batch, passage, reply }, .. }| Source { batch, passage, reply, load };
+        let mut taken = Taken::new(self, batches.into_iter().map(source).collect());
+        if let (Some(cut), Some(merging)) = (cut, &self.merging) {
+            self.cut(&mut taken, cut, merging);
+        }
+        taken
+    }
+
+    /// Cuts off what is too much of the last batch, and puts it back in pieces that need not be cut again.
+    fn cut(&self, taken: &mut Taken, Cut { lane, room, max }: Cut, merging: &Merging) {
+        let mut rest = Rest { queue: self, lane, waiting: Vec::new() };
+        let Some(last) = taken.last() else { return };
+        let mut pieces = last.batch.split(merging.pieces_of(room));
+        // A resource without items is not worth a request of its own.
+        let first = pieces.find(|piece| !piece.is_empty());
+        pieces.then(merging.pieces_of(max));
+        let others: Vec<Batch> = pieces.filter(|piece| !piece.is_empty()).collect();
+        let mut back = |Source { batch, passage, reply, load }: Source| {
+            let size = merging.size(&batch);
+            rest.waiting.push(Waiting { load, size, batch: Queued { batch, passage, reply } });
+        };
+        match first {
+            // An item that is larger than the room; alone it goes out all the same.
+            Some(first) if merging.size(&first) > room.get() && taken.len() > 1 => {
+                taken.pop().into_iter().for_each(back);
+            }
+            Some(first) => taken.cut_last(first, others).for_each(&mut back),
+            None => {}
         }
     }
 
@@ -94,11 +159,17 @@ impl Queue {
         let sent_away = self.state().close();
         // Each hears it by the loss of its sender.
         sent_away.for_each(drop);
-        self.arrived.notify_waiters();
+        self.rouse(Wake::All);
+    }
+
+    /// Gives back the room of batches that were taken out.
+    pub(super) fn settle(self: &Arc<Self>, load: Load) {
+        let admitted = self.state().settle(load);
+        self.hand_over(admitted);
     }
 
     /// Remembers items whose delivery was cut off.
-    pub(crate) fn cut_off(&self, items: u64) {
+    pub(super) fn cut_off(&self, items: u64) {
         self.state().cut_off(items);
     }
 
@@ -136,12 +207,12 @@ impl Queue {
         used.fill(limit)
     }
 
-    /// One batch needs one consumer. The last batch of a closed queue needs all of them: the others then end.
-    fn tell_consumers(&self, closed: bool) {
-        if closed {
-            self.arrived.notify_waiters();
-        } else {
-            self.arrived.notify_one();
+    /// The last to have gone to wait is woken first: what it needs is still in the caches, and the timekeeper sleeps on.
+    fn rouse(&self, wake: Wake) {
+        match wake {
+            Wake::Nobody => {}
+            Wake::One => self.arrived.notify_last(),
+            Wake::All => self.arrived.notify_waiters(),
         }
     }
 
@@ -199,12 +270,11 @@ impl Place {
     pub(crate) fn commit(mut self, batch: Batch, passage: Passage, result: Option<oneshot::Sender<Outcome>>) {
         // The batch keeps the room: whoever takes it out gives it back.
         if let Some(queue) = self.queue.take() {
-            let closed = {
-                let mut state = queue.state();
-                state.fill(self.load, Queued { batch, passage, result });
-                state.is_closed()
-            };
-            queue.tell_consumers(closed);
+            let lane = lane_of(batch.signal(), passage.is_own());
+            let size = queue.merging.as_ref().map_or(0, |merging| merging.size(&batch));
+            let batch = Queued { batch, passage, reply: result.map(Reply::to) };
+            let wake = queue.state().fill(lane, Waiting { load: self.load, size, batch });
+            queue.rouse(wake);
         }
     }
 }
@@ -218,43 +288,47 @@ impl Drop for Place {
             };
             queue.hand_over(admitted);
             if closed {
-                queue.tell_consumers(closed);
+                queue.rouse(Wake::All);
             }
         }
     }
 }
 
-/// Room that a batch under way takes, given back when dropped.
-#[derive(Debug)]
-struct Room {
-    queue: Arc<Queue>,
-    load: Load,
+/// The consumer that keeps the time. If it goes away, another must.
+struct Keeper<'a> {
+    /// `None` once it has ended.
+    queue: Option<&'a Queue>,
 }
 
-impl Drop for Room {
-    fn drop(&mut self) {
-        let admitted = self.queue.state().settle(self.load);
-        self.queue.hand_over(admitted);
+impl Keeper<'_> {
+    /// It looks at the queue itself.
+    fn ends(mut self, state: &mut State<Queued, oneshot::Sender<Place>>) {
+        self.queue = None;
+        // Whoever must keep the time next follows from what it finds.
+        let _ = state.unkeep();
     }
 }
 
-/// A batch that was taken out; its place is given back when this is dropped.
-#[derive(Debug)]
-pub(crate) struct Taken {
-    pub(crate) batch: Batch,
-    pub(crate) passage: Passage,
-    result: Option<oneshot::Sender<Outcome>>,
-    room: Option<Room>,
+impl Drop for Keeper<'_> {
+    fn drop(&mut self) {
+        if let Some(queue) = self.queue.take() {
+            let wake = queue.state().unkeep();
+            queue.rouse(wake);
+        }
+    }
 }
 
-impl Taken {
-    /// Gives the place back, and tells whoever waits how the delivery ended.
-    pub(crate) fn settle(&mut self, outcome: Outcome) {
-        // The place first: whoever hears of the outcome may send the next batch at once.
-        self.room = None;
-        if let Some(result) = self.result.take() {
-            // Nobody may wait any more: a caller can go away.
-            let _ = result.send(outcome);
-        }
+/// What was cut off, put back when this is dropped.
+struct Rest<'a> {
+    queue: &'a Queue,
+    lane: usize,
+    waiting: Vec<Waiting<Queued>>,
+}
+
+impl Drop for Rest<'_> {
+    fn drop(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        let wake = self.queue.state().put_back(self.lane, waiting.into_iter());
+        self.queue.rouse(wake);
     }
 }

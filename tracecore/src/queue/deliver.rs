@@ -1,7 +1,9 @@
 //! The far end of a queue: consumers that call the exporter, try again, and replace it when it panics.
 //!
 //! No batch is given up without an attempt but by a shutdown, or with its exporter: the time for which the circuit breaker
-//! holds a batch back is not counted as time in which it was tried.
+//! holds a batch back is not counted as time in which it was tried. Of batches that were merged, none is given up for
+//! another: what the backend refuses for good, or the exporter panics on, is tried again in halves, down to the one batch
+//! that is at fault. A backend that refuses all is so called at most twice as often as without merging.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -64,27 +66,13 @@ struct Instance<C: Component> {
     cx: Cx<C>,
 }
 
-/// A batch under way. If it is dropped unsettled, the shutdown has cut its delivery off: the queue then remembers it.
-struct UnderWay<'a, C: Exporter> {
-    outlet: &'a Outlet<C>,
-    taken: Taken,
-    settled: bool,
-}
-
-impl<C: Exporter> UnderWay<'_, C> {
-    fn settle(&mut self, outcome: Outcome) {
-        self.taken.settle(outcome);
-        self.settled = true;
-    }
-}
-
-impl<C: Exporter> Drop for UnderWay<'_, C> {
-    fn drop(&mut self) {
-        if !self.settled {
-            self.outlet.queue.cut_off(self.taken.batch.items());
-            self.taken.settle(Outcome::Lost { retryable: true });
-        }
-    }
+/// How the attempts with a batch ended.
+enum End {
+    Delivered,
+    /// It cannot be delivered.
+    Failed(Failure, DropReason),
+    /// There is no exporter any more.
+    Stopped,
 }
 
 impl<C: Exporter> Outlet<C> {
@@ -150,8 +138,46 @@ impl<C: Exporter> Outlet<C> {
         self.tell(passage, || self.draft(BatchEvent::Dropped { items, reason: reason.as_str() }));
     }
 
-    /// Delivers a batch or gives it up, and says which.
-    async fn deliver(&self, batch: &Batch, passage: Passage) -> Outcome {
+    /// Delivers what was taken out of the queue, or gives it up. What it leaves unsettled was cut off.
+    async fn work_off(&self, taken: &mut Taken) {
+        let mut together = taken.len();
+        let mut after = Vec::new();
+        loop {
+            let events = &self.base.shared.events;
+            let own = |of_events| if of_events { events.next_id_of_events() } else { events.next_id() };
+            let passage = taken.passage(together, own);
+            let batch = taken.merged(together);
+            if together > 1 {
+                self.tell(passage, || self.draft(merged(taken, together, batch.items())));
+            }
+            let outcome = match self.deliver(&batch, passage).await {
+                End::Delivered => Outcome::Delivered,
+                End::Failed(failure, DropReason::Permanent | DropReason::Panic) if together > 1 => {
+                    let (items, batches) = (batch.items(), together);
+                    tracing::warn!(component = %self.base.id, items, batches, kind = %failure.kind, error = %failure, "a merged batch is refused and tried again in halves");
+                    after.push(together - together / 2);
+                    together /= 2;
+                    continue;
+                }
+                End::Failed(failure, reason) => self.give_up(&batch, passage, &failure, reason),
+                End::Stopped if self.base.status.state() == State::PermanentError => {
+                    self.lose(&batch, passage, DropReason::Stopped);
+                    Outcome::Lost { retryable: true }
+                }
+                // It was stopped, which happens only once the drain is over.
+                End::Stopped => return,
+            };
+            drop(batch);
+            taken.settle(together, outcome);
+            match after.pop() {
+                Some(next) => together = next,
+                None => return,
+            }
+        }
+    }
+
+    /// Tries a batch until it is delivered or cannot be.
+    async fn deliver(&self, batch: &Batch, passage: Passage) -> End {
         let began = Instant::now();
         let mut backoff = self.settings.retry_on_failure.backoff();
         let mut panics = 0;
@@ -165,7 +191,7 @@ impl<C: Exporter> Outlet<C> {
             let failure = match self.attempt(&instance, batch, passage, attempt).await {
                 Ok(()) => {
                     pass.answered();
-                    return Outcome::Delivered;
+                    return End::Delivered;
                 }
                 Err(failure) => failure,
             };
@@ -174,19 +200,19 @@ impl<C: Exporter> Outlet<C> {
                 self.replace(&instance, &failure).await;
                 panics += 1;
                 if panics == PANICS_PER_BATCH {
-                    return self.give_up(batch, passage, &failure, DropReason::Panic);
+                    return End::Failed(failure, DropReason::Panic);
                 }
                 continue;
             }
             if failure.retry == Retry::Permanent {
                 pass.answered();
-                return self.give_up(batch, passage, &failure, DropReason::Permanent);
+                return End::Failed(failure, DropReason::Permanent);
             }
             pass.failed();
             self.base.undelivered(&failure);
             if self.settings.retry_on_failure.gives_up_after(began.elapsed().saturating_sub(held_back)) {
                 self.tell(passage, || self.draft(RetryEvent::Exhausted { attempts: attempt }).lasting(began.elapsed()));
-                return self.give_up(batch, passage, &failure, DropReason::RetryExhausted);
+                return End::Failed(failure, DropReason::RetryExhausted);
             }
             let own = backoff.wait();
             let asked = self.settings.retry_on_failure.granted(failure.retry_after.unwrap_or_default());
@@ -196,13 +222,7 @@ impl<C: Exporter> Outlet<C> {
             self.tell(passage, || self.draft(RetryEvent::Backoff { attempt, delay_us: micros(wait), strategy }));
             self.wait(wait).await;
         }
-        if self.base.status.state() == State::PermanentError {
-            self.lose(batch, passage, DropReason::Stopped);
-        } else {
-            // It was stopped, which happens only once the drain is over.
-            self.queue.cut_off(batch.items());
-        }
-        Outcome::Lost { retryable: true }
+        End::Stopped
     }
 
     async fn attempt(
@@ -319,6 +339,15 @@ impl<C: Exporter> Outlet<C> {
     }
 }
 
+/// What is told of batches that are sent as one.
+fn merged(taken: &Taken, batches: usize, items: u64) -> ExportEvent {
+    let sources: Vec<String> = taken.ids(batches).take(MAX_SOURCES).map(|id| id.to_string()).collect();
+    ExportEvent::Merged { items, batches: batches as u64, sources: sources.join(" ") }
+}
+
+/// How many ids of merged batches an event names: enough to find each of some large requests, and half a kilobyte.
+const MAX_SOURCES: usize = 16;
+
 /// The shortest wait during a shutdown, so that retries do not spin.
 const MIN_WAIT: Duration = Duration::from_millis(10);
 
@@ -329,11 +358,9 @@ impl<C: Exporter> ErasedOutlet for Outlet<C> {
 
     fn consume(self: Arc<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            while let Some(taken) = self.queue.next().await {
-                let _working = self.base.activity.begin(taken.batch.items());
-                let mut under_way = UnderWay { outlet: &*self, taken, settled: false };
-                let outcome = self.deliver(&under_way.taken.batch, under_way.taken.passage).await;
-                under_way.settle(outcome);
+            while let Some(mut taken) = self.queue.next().await {
+                let _working = self.base.activity.begin(taken.items());
+                self.work_off(&mut taken).await;
             }
         })
     }

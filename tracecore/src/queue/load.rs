@@ -74,6 +74,11 @@ impl Load {
         }
     }
 
+    /// The part of it that a piece of its batch takes. The request itself stays with the last piece.
+    pub(super) fn part(self, piece: &Batch) -> Load {
+        Load { requests: 0, items: piece.items().min(self.items), bytes: (piece.size() as u64).min(self.bytes) }
+    }
+
     /// Whether it is at most `limit` in every unit.
     pub(super) fn within(self, limit: Load) -> bool {
         self.requests <= limit.requests && self.items <= limit.items && self.bytes <= limit.bytes

@@ -3,25 +3,34 @@
 //! A batch takes its place in two steps: `Queue::reserve` and `Place::commit`. The second neither waits nor fails,
 //! so a batch goes to all its exporters or to none. A place is given back when its delivery is settled, not when it is
 //! taken out: what is under way counts against the bound, in requests or items or bytes, and always in bytes.
-//! `Queue::room_for` is the one way to wait for a place: first come, first served. Deliberately absent: persistence and
-//! batching.
+//! `Queue::room_for` is the one way to wait for a place: first come, first served.
+//!
+//! While batches wait they are merged, if `sending_queue.batch` says so: whoever takes them out gets as many as make a
+//! request of the size that is asked for, and cuts what is too much. They are merged by concatenation and cut at items,
+//! never decoded, and each keeps its own outcome. Deliberately absent: persistence.
 
 mod bounded;
 mod breaker;
 mod deliver;
 mod guard;
+mod lanes;
 mod load;
+mod reply;
 mod settings;
 mod state;
 mod sync;
+mod taken;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use bounded::{Place, Queue, Taken};
+pub(crate) use bounded::{Place, Queue};
 pub(crate) use breaker::{Breaker, Snapshot};
 pub(crate) use deliver::{ErasedOutlet, Outlet};
 pub(crate) use load::{Fill, Load};
-pub use settings::{CircuitBreaker, Delivery as DeliverySettings, Overflow, RetryOnFailure, SendingQueue, Sizer};
+pub use settings::{
+    Batching, CircuitBreaker, Delivery as DeliverySettings, Overflow, Partition, RetryOnFailure, SendingQueue, Sizer,
+};
+pub(crate) use taken::Taken;
 
 /// How a delivery ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, schema_for};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::config::{ByteSize, Delay, Period};
 
@@ -16,6 +16,10 @@ const QUEUE_SIZE: NonZeroU64 = NonZeroU64::new(1000).expect("1000 is not zero");
 const NUM_CONSUMERS: NonZeroUsize = NonZeroUsize::new(10).expect("10 is not zero");
 /// The bound in bytes that holds whatever the sizer says: a queue counted in requests must not eat the node.
 const MAX_BYTES: ByteSize = ByteSize::mib(64);
+/// How long a batch waits to be merged by default, as in the Collector.
+const FLUSH_TIMEOUT: Period = Period::millis(200);
+/// How large a merged batch is at least by default, in items, as in the Collector.
+const MIN_SIZE: u64 = 8192;
 /// The time limit of one attempt, as in the Collector.
 const TIMEOUT: Period = Period::secs(5);
 /// How many calls in a row fail before a backend is taken for dead. Consumers that fail together are one failure, so five
@@ -91,6 +95,15 @@ pub struct SendingQueue {
     pub block_on_overflow: bool,
     /// `true`: a receiver hears how the delivery ended, not only that the batch was queued.
     pub wait_for_result: bool,
+    /// How batches that wait are merged. Without it, each is sent as it came.
+    #[serde(deserialize_with = "given")]
+    #[schemars(with = "Option<Batching>")]
+    pub batch: Option<Batching>,
+}
+
+/// A block that is there and empty has the defaults.
+fn given<'de, D: Deserializer<'de>>(block: D) -> Result<Option<Batching>, D::Error> {
+    Option::deserialize(block).map(|batching| Some(batching.unwrap_or_default()))
 }
 
 impl Default for SendingQueue {
@@ -104,6 +117,7 @@ impl Default for SendingQueue {
             on_overflow: Overflow::Refuse,
             block_on_overflow: false,
             wait_for_result: false,
+            batch: None,
         }
     }
 }
@@ -117,6 +131,83 @@ impl SendingQueue {
     /// Whether the sender hears how the delivery ended.
     pub(crate) fn waits_for_result(&self) -> bool {
         self.wait_for_result || !self.enabled
+    }
+
+    /// Why these values do not go together, if so, and at which key.
+    pub(crate) fn problem(&self) -> Option<(&'static str, String)> {
+        self.batch.as_ref().and_then(|batch| batch.problem(self))
+    }
+}
+
+/// How batches that wait in a queue are merged: those of one signal, in their order, by writing one behind the other.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Batching {
+    /// How long a batch waits for others at most. When the queue is full or the collector stops, it waits no longer.
+    pub flush_timeout: Period,
+    /// From which size on what waits is sent, in the unit of `sizer`; 0 sends each batch at once.
+    pub min_size: u64,
+    /// The largest size that is sent: what is larger is cut. 0 is no limit.
+    pub max_size: u64,
+    /// What the two sizes count: `items` or `bytes`. If it is not given: what the queue's `sizer` counts, and for a queue
+    /// that counts requests, items.
+    pub sizer: Option<Sizer>,
+    /// What is kept apart.
+    pub partition: Partition,
+}
+
+/// Which batches are not merged with each other.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Partition {
+    /// Keys of what a client sent beside its data. Not supported yet: must be empty.
+    pub metadata_keys: Vec<String>,
+}
+
+impl Default for Batching {
+    fn default() -> Self {
+        Batching {
+            flush_timeout: FLUSH_TIMEOUT,
+            min_size: MIN_SIZE,
+            max_size: 0,
+            sizer: None,
+            partition: Partition::default(),
+        }
+    }
+}
+
+impl Batching {
+    /// What its sizes count before a queue that counts this.
+    pub(super) fn unit(&self, queue: Sizer) -> Sizer {
+        match self.sizer.unwrap_or(queue) {
+            Sizer::Requests => Sizer::Items,
+            unit => unit,
+        }
+    }
+
+    fn problem(&self, queue: &SendingQueue) -> Option<(&'static str, String)> {
+        let Batching { min_size: min, max_size: max, .. } = *self;
+        let unit = self.unit(queue.sizer);
+        if self.sizer == Some(Sizer::Requests) {
+            return Some(("sizer", "must be items or bytes: a merged batch is one request, however large".to_owned()));
+        }
+        if max > 0 && max < min {
+            return Some(("max_size", format!("must be at least min_size, which is {min}, or 0 for no limit; not {max}")));
+        }
+        if unit == queue.sizer && min > queue.queue_size.get() {
+            let size = queue.queue_size;
+            return Some(("min_size", format!("must be at most queue_size, which is {size}: no more than that waits; not {min}")));
+        }
+        if unit == Sizer::Bytes && min > queue.max_bytes.get() {
+            let most = queue.max_bytes;
+            return Some(("min_size", format!("must be at most max_bytes, which is {most}: no more than that waits; not {min}")));
+        }
+        if !self.partition.metadata_keys.is_empty() {
+            let message = "is not supported yet: remove it, and batches of all clients are merged; to keep clients apart, give \
+                           each a pipeline and an exporter of its own";
+            return Some(("partition.metadata_keys", message.to_owned()));
+        }
+        None
     }
 }
 

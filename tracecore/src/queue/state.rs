@@ -1,13 +1,21 @@
 //! The decisions of a queue: who has room, who waits for it, what is taken next.
 //!
 //! Nothing here waits, wakes or locks: each call is one step under the lock of [`Queue`](super::Queue), which then wakes
-//! whom the step has admitted. What always holds between two steps: `used` is within `limit`; the first in line does not
-//! fit; nobody stands in line before a closed queue. Deliberately absent: what a batch is and how a sender is told.
+//! whom the step has admitted, and as many consumers as it says. What always holds between two steps: `used` is within
+//! `limit`; the first in line does not fit; nobody stands in line before a closed queue. What waits to be merged with what
+//! has not come yet waits no longer than until the queue is full: then nothing can come.
+//!
+//! Of the consumers that wait, one keeps the time at which a lane is ready without anything coming. It is told when there
+//! is a first such time, and looks by itself when that has come: by then, what waits has often been taken for its size,
+//! and there is a later one. So the time is kept without being told of each batch. Deliberately absent: what a batch is and
+//! how a sender is told.
 
 use std::collections::VecDeque;
 
 use super::Full;
+use super::lanes::{Lanes, Merging, Pushed, Run, Waiting};
 use super::load::Load;
+use crate::time::Instant;
 
 /// What the lock of a queue guards: batches `B` that wait to be taken, and senders `S` that wait for room.
 #[derive(Debug)]
@@ -17,7 +25,11 @@ pub(super) struct State<B, S> {
     used: Load,
     /// How many places are promised and neither filled nor given back.
     promised: usize,
-    waiting: VecDeque<(Load, B)>,
+    waiting: Lanes<B>,
+    /// The queue was full while something waited to be merged.
+    pressed: bool,
+    /// A consumer keeps the time.
+    kept: bool,
     /// In the order of their tickets.
     line: VecDeque<Standing<S>>,
     tickets: u64,
@@ -45,21 +57,45 @@ pub(super) struct Admitted<S>(pub(super) Vec<(Load, S)>);
 /// What a consumer finds.
 #[derive(Debug)]
 pub(super) enum Next<B> {
-    /// The oldest batch.
-    Batch(Load, B),
+    /// What goes out next.
+    Run {
+        run: Run<B>,
+        /// There is more to do for another consumer.
+        more: bool,
+    },
     /// Nothing yet.
     Nothing,
+    /// Nothing before this time, which the consumer is to keep.
+    Keep(Instant),
     /// Nothing, and nothing will come.
     Ended,
 }
 
+/// Which consumers must look again.
+#[must_use = "a consumer that is not woken sleeps beside a batch"]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wake {
+    Nobody,
+    One,
+    /// Those of a closed queue: the ones that find nothing end.
+    All,
+}
+
+impl Wake {
+    fn one_if(condition: bool) -> Self {
+        if condition { Wake::One } else { Wake::Nobody }
+    }
+}
+
 impl<B, S> State<B, S> {
-    pub(super) fn new(limit: Load) -> Self {
+    pub(super) fn new(limit: Load, merging: Option<Merging>, clock: fn() -> Instant) -> Self {
         State {
             limit,
             used: Load::default(),
             promised: 0,
-            waiting: VecDeque::new(),
+            waiting: Lanes::new(merging, clock),
+            pressed: false,
+            kept: false,
             line: VecDeque::new(),
             tickets: 0,
             closed: false,
@@ -108,9 +144,28 @@ impl<B, S> State<B, S> {
     }
 
     /// Fills a promised place.
-    pub(super) fn fill(&mut self, load: Load, batch: B) {
+    pub(super) fn fill(&mut self, lane: usize, waiting: Waiting<B>) -> Wake {
         self.promised -= 1;
-        self.waiting.push_back((load, batch));
+        let pushed = self.waiting.push(lane, waiting, self.flushes());
+        match pushed {
+            // The others then end.
+            _ if self.closed => Wake::All,
+            Pushed::Ready => Wake::One,
+            Pushed::First => Wake::one_if(!self.kept),
+            Pushed::Behind => Wake::Nobody,
+        }
+    }
+
+    /// The queue was full: what waits to be merged goes out as it is.
+    pub(super) fn press(&mut self) -> Wake {
+        let waits = !self.flushes() && self.waiting.due().is_some() && !self.waiting.any_ready(false);
+        self.pressed |= waits;
+        Wake::one_if(waits)
+    }
+
+    /// Whether what waits goes out at once, however little it is.
+    fn flushes(&self) -> bool {
+        self.closed || self.pressed || !self.line.is_empty()
     }
 
     /// Makes two promised places of one.
@@ -124,12 +179,36 @@ impl<B, S> State<B, S> {
         self.settle(load)
     }
 
-    /// Gives the oldest batch out. Its room stays used until it is settled.
+    /// Gives out what goes out next. Its room stays used until it is settled.
     pub(super) fn take(&mut self) -> Next<B> {
-        match self.waiting.pop_front() {
-            Some((load, batch)) => Next::Batch(load, batch),
-            None if self.closed && self.promised == 0 => Next::Ended,
-            None => Next::Nothing,
+        let flush = self.flushes();
+        if let Some(run) = self.waiting.take(flush) {
+            self.pressed = false;
+            let unkept = !self.kept && self.waiting.due().is_some();
+            return Next::Run { run, more: unkept || self.waiting.any_ready(self.flushes()) };
+        }
+        match self.waiting.due() {
+            Some(due) if !self.kept => {
+                self.kept = true;
+                Next::Keep(due)
+            }
+            None if self.closed && self.promised == 0 && self.waiting.is_empty() => Next::Ended,
+            Some(_) | None => Next::Nothing,
+        }
+    }
+
+    /// The consumer that kept the time does so no longer.
+    pub(super) fn unkeep(&mut self) -> Wake {
+        self.kept = false;
+        Wake::one_if(self.waiting.due().is_some())
+    }
+
+    /// Puts back what was cut off the last batch of a run.
+    pub(super) fn put_back(&mut self, lane: usize, rest: impl DoubleEndedIterator<Item = Waiting<B>>) -> Wake {
+        self.waiting.put_back(lane, rest);
+        match self.closed {
+            true => Wake::All,
+            false => Wake::one_if(self.waiting.any_ready(self.flushes()) || !self.kept && self.waiting.due().is_some()),
         }
     }
 
@@ -152,11 +231,11 @@ impl<B, S> State<B, S> {
 
     /// Gives up what waits to be taken: the batches, and how many items they and what was cut off are.
     pub(super) fn abandon(&mut self) -> (impl Iterator<Item = B> + use<B, S>, u64, Admitted<S>) {
-        let waiting = std::mem::take(&mut self.waiting);
-        let load = waiting.iter().fold(Load::default(), |sum, (load, _)| sum.plus(*load));
+        let waiting = self.waiting.clear();
+        let load = waiting.iter().fold(Load::default(), |sum, waiting| sum.plus(waiting.load));
         let items = std::mem::take(&mut self.cut_off) + load.items;
         let admitted = self.settle(load);
-        (waiting.into_iter().map(|(_, batch)| batch), items, admitted)
+        (waiting.into_iter().map(|waiting| waiting.batch), items, admitted)
     }
 
     fn fits(&self, load: Load) -> bool {

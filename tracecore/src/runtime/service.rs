@@ -17,6 +17,7 @@ use crate::cx::{Base, Drain, Fatal, Resources, Shared};
 use crate::emit::Exit;
 use crate::events::{Draft, Events, ServiceEvent};
 use crate::graph::{Graph, Plan};
+use crate::memory::Memory;
 use crate::net::BindError;
 use crate::queue::ErasedOutlet;
 use crate::registry::Registry;
@@ -40,6 +41,7 @@ pub struct Builder {
     resource: Option<Resource>,
     telemetry: Option<SelfTelemetry>,
     events_enabled: bool,
+    memory: Option<Memory>,
 }
 
 /// Why a service could not be built.
@@ -97,6 +99,7 @@ impl Default for Builder {
             resource: None,
             telemetry: None,
             events_enabled: true,
+            memory: None,
         }
     }
 }
@@ -132,6 +135,12 @@ impl Builder {
         self
     }
 
+    /// The memory of the process, in place of what is found out.
+    pub fn memory(mut self, memory: Memory) -> Self {
+        self.memory = Some(memory);
+        self
+    }
+
     /// Wires the configuration, reads all settings and constructs every component once. This is all that `validate`
     /// does.
     ///
@@ -155,8 +164,15 @@ impl Builder {
         };
         let events = if self.events_enabled { Events::default() } else { Events::switched_off() };
         events.set_origin(self.clock.clone(), &node);
+        let memory = self.memory.unwrap_or_else(Memory::detect);
+        let memory = match config.service.memory_budget {
+            Some(budget) => memory.with_budget(budget.get()),
+            None => memory,
+        };
+        telemetry.register_memory(&memory);
         let shared = Shared {
             clock: self.clock,
+            memory,
             telemetry,
             events,
             fatal: Arc::default(),

@@ -225,10 +225,16 @@ impl<C: Processor> Place<C> {
     fn failed(&self, items: u64, failure: &Failure, passage: Passage) -> Processed {
         self.base.count_error(failure.kind);
         self.base.remember(failure.kind, &failure.message);
-        tracing::warn!(component = %self.base.id, kind = %failure.kind, error = %failure, "cannot process a batch");
+        let component = &self.base.id;
         match failure.retry {
-            Retry::Permanent => self.lose(items, ProcessorDropReason::Error, passage),
+            Retry::Permanent => {
+                tracing::warn!(%component, kind = %failure.kind, error = %failure, "cannot process a batch");
+                self.lose(items, ProcessorDropReason::Error, passage)
+            }
             Retry::Yes => {
+                // The sender brings it again, and again: one line for each time would bury the log.
+                tracing::debug!(%component, kind = %failure.kind, error = %failure, "a batch is refused for now");
+                self.telemetry.refused(items);
                 Processed::Refused(failure.retry_after.map_or(Refusal::RETRYABLE, |after| Refusal::Retryable { after }))
             }
         }

@@ -62,6 +62,13 @@ pub struct Split {
     messages: Vec<Message>,
 }
 
+impl Split {
+    /// Cuts what is left by another limit.
+    pub fn then(&mut self, limit: SplitLimit) {
+        self.limit = limit;
+    }
+}
+
 /// A message that is taken apart.
 #[derive(Debug)]
 struct Message {

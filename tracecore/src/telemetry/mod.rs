@@ -65,6 +65,7 @@ pub use self::labels::{
 pub use self::level::Level;
 pub use self::logging::init_logging;
 pub use self::pipeline::PipelineTelemetry;
+pub(crate) use self::process::resident_bytes;
 pub use self::processor::ProcessorTelemetry;
 pub use self::receiver::ReceiverTelemetry;
 pub use self::resource::{BuildInfo, Resource};
@@ -83,6 +84,7 @@ use self::provider::Provider;
 use self::slo::AggregateSlo;
 use crate::component::Role;
 use crate::error::ErrorKind;
+use crate::memory::Memory;
 use crate::time::{Clock, Duration, Instant};
 
 /// How long what is left of the collector's own telemetry may take to be sent at the end of a service: a backend that
@@ -234,6 +236,14 @@ impl SelfTelemetry {
     pub fn register_queue<Q: QueueDepth>(&self, id: &str, queue: &Arc<Q>) {
         let queue = Arc::downgrade(queue);
         self.0.slo.set_queue(id, queue);
+    }
+
+    /// Shows what batches hold of `memory`.
+    pub fn register_memory(&self, memory: &Memory) {
+        let families = &self.0.families.service;
+        let (held, budget) = (memory.clone(), memory.clone());
+        families.memory_held.bind([], move || held.held() as f64);
+        families.memory_budget.bind([], move || budget.budget() as f64);
     }
 
     /// Reads what the components do from `source`, for as long as somebody else holds it, in place of an earlier one.

@@ -48,6 +48,11 @@ pub(super) fn observe(families: &Families) {
     families.max_fds.bind_fallible([], || getrlimit(Resource::Nofile).current.map(|most| most as f64));
 }
 
+/// How much of this process is in RAM, in bytes.
+pub(crate) fn resident_bytes() -> Option<u64> {
+    Process::at(PROC).resident_bytes().map(|bytes| bytes as u64)
+}
+
 /// This process, as the kernel shows it under a root.
 struct Process {
     root: PathBuf,

@@ -21,6 +21,7 @@ struct Inner {
     received: BoundCounter,
     sent: BoundCounter,
     dropped: [BoundCounter; ProcessorDropReason::ALL.len()],
+    refused: BoundCounter,
     latency: BoundHistogram,
     errors: KindCounters,
 }
@@ -35,6 +36,7 @@ impl ProcessorTelemetry {
             received: families.items_in.bind([id]),
             sent: families.items_out.bind([id]),
             dropped: ProcessorDropReason::ALL.map(|reason| families.dropped.bind([id, reason.as_str()])),
+            refused: families.refused.bind([id]),
             latency: families.latency.bind([id]),
             errors,
         }))
@@ -57,6 +59,11 @@ impl ProcessorTelemetry {
     /// Counts items that it let go.
     pub fn dropped(&self, reason: ProcessorDropReason, items: u64) {
         self.0.dropped[reason as usize].add(items);
+    }
+
+    /// Counts items that it refused for now.
+    pub fn refused(&self, items: u64) {
+        self.0.refused.add(items);
     }
 
     /// Records how long a batch took, whether it succeeded or not.

@@ -15,6 +15,7 @@ struct Inner {
     config_apply: LateGauge,
     events_lagged: BoundCounter,
     events_refused: BoundCounter,
+    memory_refused: BoundCounter,
 }
 
 impl ServiceTelemetry {
@@ -25,6 +26,7 @@ impl ServiceTelemetry {
             config_apply: families.config_apply.bind_late([]),
             events_lagged: families.events_lagged.bind([]),
             events_refused: families.events_refused.bind([]),
+            memory_refused: families.memory_refused.bind([]),
         }))
     }
 
@@ -41,6 +43,11 @@ impl ServiceTelemetry {
     /// Counts events that a subscriber missed.
     pub fn events_lagged(&self, missed: u64) {
         self.0.events_lagged.add(missed);
+    }
+
+    /// Counts items that were refused for want of memory.
+    pub fn memory_refused(&self, items: u64) {
+        self.0.memory_refused.add(items);
     }
 
     /// Counts events that their pipeline refused.

@@ -13,7 +13,8 @@ use super::telemetry::{TelemetrySnapshot, sample};
 use super::{event, registry};
 use crate::config::{self, Config, Source};
 use crate::events::{Filter, Occurrence, Subscription};
-use crate::runtime::{BuildError, Running, Service, StartError};
+use crate::memory::Memory;
+use crate::runtime::{BuildError, Builder, Running, Service, StartError};
 use crate::telemetry::{BuildInfo, Resource};
 use crate::time::Clock;
 
@@ -68,12 +69,16 @@ pub fn config(yaml: &str) -> Config {
 /// # Panics
 /// When there is no such service, with all that is wrong.
 pub fn build(yaml: &str) -> (Service, Subscription) {
+    build_with(yaml, |builder| builder)
+}
+
+fn build_with(yaml: &str, with: impl FnOnce(Builder) -> Builder) -> (Service, Subscription) {
     let build = BuildInfo::new("tracecore-tests", "1.2.3", "");
     let resource = Resource::detect(&build).with("host.name", "node-7").with("service.instance.id", "one");
     // A round second, so that start times can be read off.
     let clock = Clock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000));
     let builder = Service::builder().build_info(build).resource(resource).clock(clock).events_enabled(events_enabled());
-    let service = builder.build(config(yaml), &registry()).unwrap_or_else(|error| panic!("{error}"));
+    let service = with(builder).build(config(yaml), &registry()).unwrap_or_else(|error| panic!("{error}"));
     let events = service.events().subscribe(Filter::all());
     (service, events)
 }
@@ -122,6 +127,18 @@ impl TestService {
     /// When there is no such service, when it does not start, and when it does not get ready.
     pub async fn start(yaml: &str) -> TestService {
         let mut service = TestService::try_start(yaml).await.unwrap_or_else(|error| panic!("{error}"));
+        service.wait_ready().await;
+        service
+    }
+
+    /// As [`TestService::start`], in a process that has this memory: what it uses is what the test says.
+    ///
+    /// # Panics
+    /// As [`TestService::start`].
+    pub async fn start_in(memory: Memory, yaml: &str) -> TestService {
+        let (service, events) = build_with(yaml, |builder| builder.memory(memory));
+        let running = service.start().await.unwrap_or_else(|error| panic!("{error}"));
+        let mut service = TestService { running, events, heard: Heard::default(), restarts: HashMap::new() };
         service.wait_ready().await;
         service
     }

@@ -1,5 +1,6 @@
 //! The behaviour of configuration through its public surface.
 
+mod batch_processor;
 mod deserialize;
 mod hostile;
 mod load;

@@ -9,15 +9,22 @@ mod bounded;
 
 mod sync;
 
+#[expect(clippy::duplicate_mod, reason = "what is taken holds the queue that it was taken from")]
+#[expect(dead_code, reason = "the check uses part of it")]
+#[path = "../taken.rs"]
+mod taken;
+
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use shuttle::future::block_on;
+use shuttle::sync::atomic::{AtomicU64, Ordering};
 use shuttle::thread::{self, JoinHandle};
 
 use self::bounded::Queue;
+use self::taken::Taken;
 use super::{batch, settings};
-use crate::queue::{Full, Load, Outcome, Sizer};
+use crate::queue::{Batching, Full, Load, Outcome, SendingQueue, Sizer};
 use crate::signal::Batch;
 
 /// Schedules of each kind: enough to find each fault that was tried, in a second or two.
@@ -33,6 +40,12 @@ fn check(scenario: fn()) {
 
 fn queue() -> Arc<Queue> {
     Queue::new(&settings(4, Sizer::Items))
+}
+
+/// A queue of eight items that merges until there are three, and cuts at four.
+fn merging() -> Arc<Queue> {
+    let batch = Some(Batching { min_size: 3, max_size: 4, ..Batching::default() });
+    Queue::new(&SendingQueue { batch, ..settings(8, Sizer::Items) })
 }
 
 /// A sender that waits for room; how many items it has brought in.
@@ -76,10 +89,36 @@ fn consume(queue: &Arc<Queue>) -> JoinHandle<u64> {
     thread::spawn(move || {
         let mut items = 0;
         while let Some(mut taken) = block_on(queue.next()) {
-            items += taken.batch.items();
-            taken.settle(Outcome::Delivered);
+            items += taken.items();
+            taken.settle(taken.len(), Outcome::Delivered);
         }
         items
+    })
+}
+
+fn delivered(mut taken: Taken) -> u64 {
+    let items = taken.items();
+    taken.settle(taken.len(), Outcome::Delivered);
+    items
+}
+
+/// Consumers that deliver until they have delivered so many items, and then close the queue: one that sleeps beside what
+/// is ready, or will be, sleeps for ever.
+fn consume_all<const N: usize>(queue: &Arc<Queue>, items: u64) -> [JoinHandle<u64>; N] {
+    let left = Arc::new(AtomicU64::new(items));
+    [(); N].map(|()| {
+        let (queue, left) = (Arc::clone(queue), Arc::clone(&left));
+        thread::spawn(move || {
+            let mut items = 0;
+            while let Some(taken) = block_on(queue.next()) {
+                let these = delivered(taken);
+                items += these;
+                if left.fetch_sub(these, Ordering::SeqCst) == these {
+                    queue.close();
+                }
+            }
+            items
+        })
     })
 }
 
@@ -88,7 +127,7 @@ fn consume_and_go_away(queue: &Arc<Queue>) -> JoinHandle<u64> {
     let queue = Arc::clone(queue);
     thread::spawn(move || {
         let taken = queue.next().now_or_never().flatten();
-        taken.map_or(0, |taken| taken.batch.items())
+        taken.map_or(0, delivered)
     })
 }
 
@@ -162,11 +201,72 @@ fn no_consumer_sleeps_beside_a_batch_while_another_is_busy() {
         // Each takes one batch and is then busy for good.
         let consumers = [0, 1].map(|_| {
             let queue = Arc::clone(&queue);
-            thread::spawn(move || block_on(queue.next()).map_or(0, |taken| taken.batch.items()))
+            thread::spawn(move || block_on(queue.next()).map_or(0, delivered))
         });
         for (place, batch) in places {
             place.commit(batch, crate::emit::PASSAGE, None);
         }
         assert_eq!(joined(consumers), 3);
+    });
+}
+
+#[test]
+fn what_waits_to_be_merged_goes_out_by_its_size_or_its_time_whoever_keeps_it() {
+    check(|| {
+        let queue = merging();
+        let senders = [1, 5, 2].map(|items| send(&queue, batch(items, 1)));
+        let consumers = consume_all::<2>(&queue, 8);
+        assert_eq!(joined(senders), 8);
+        assert_eq!(joined(consumers), 8);
+        assert_eq!((queue.abandon(), queue.used()), (0, Load::default()));
+    });
+}
+
+#[test]
+fn the_time_is_kept_when_its_keeper_goes_away() {
+    check(|| {
+        let queue = merging();
+        let gone = consume_and_go_away(&queue);
+        let sender = send(&queue, batch(1, 1));
+        let consumers = consume_all::<1>(&queue, 1);
+        assert_eq!(joined([sender]), 1);
+        // Whoever asks once and goes away may have been the one that got it.
+        let delivered = joined([gone]);
+        if delivered > 0 {
+            queue.close();
+        }
+        assert_eq!(joined(consumers) + delivered, 1);
+    });
+}
+
+#[test]
+fn a_full_queue_flushes_what_waits_to_be_merged_and_nobody_waits_for_room_for_ever() {
+    check(|| {
+        let batch_settings = Batching { min_size: 8, ..Batching::default() };
+        let queue = Queue::new(&SendingQueue { batch: Some(batch_settings), ..settings(8, Sizer::Items) });
+        sync::stop_time();
+        let senders = [3, 3, 3, 7].map(|items| send(&queue, batch(items, 1)));
+        let consumers = [consume(&queue), consume(&queue)];
+        assert_eq!(joined(senders), 16, "a sender was sent away from an open queue");
+        queue.close();
+        assert_eq!(joined(consumers), 16);
+        sync::start_time();
+    });
+}
+
+#[test]
+fn a_close_flushes_what_waits_to_be_merged_whatever_is_being_cut() {
+    check(|| {
+        let queue = merging();
+        let senders = [7, 1].map(|items| send(&queue, batch(items, 1)));
+        let consumers = [consume(&queue), consume(&queue)];
+        let closing = {
+            let queue = Arc::clone(&queue);
+            thread::spawn(move || queue.close())
+        };
+        let sent = joined(senders);
+        closing.join().expect("no thread panics");
+        assert_eq!(joined(consumers), sent);
+        assert_eq!((queue.abandon(), queue.used()), (0, Load::default()));
     });
 }

@@ -44,10 +44,10 @@ fn a_large_batch_does_not_starve_behind_small_ones() {
     let (queue, [mut first, mut second]) = full();
     let large = waiting(&queue, &batch(10, 1));
     let small = waiting(&queue, &batch(1, 1));
-    first.settle(DELIVERED);
+    first.settle(1, DELIVERED);
     assert!(!large.is_woken() && !small.is_woken(), "the small one overtook");
     assert_eq!(queue.reserve(&batch(1, 1)).err(), Some(Full::Now), "one that never waited overtook");
-    second.settle(DELIVERED);
+    second.settle(1, DELIVERED);
     let place = admitted(&large);
     assert!(!small.is_woken());
     drop(place);
@@ -58,7 +58,7 @@ fn a_large_batch_does_not_starve_behind_small_ones() {
 fn room_is_handed_over_and_nobody_can_take_it_before_the_woken_one_comes() {
     let (queue, [mut first, _second]) = full();
     let sender = waiting(&queue, &batch(5, 1));
-    first.settle(DELIVERED);
+    first.settle(1, DELIVERED);
     assert!(sender.is_woken());
     assert_eq!(queue.reserve(&batch(1, 1)).err(), Some(Full::Now));
     admitted(&sender).commit(batch(5, 1), crate::emit::PASSAGE, None);
@@ -69,7 +69,7 @@ fn a_sender_that_goes_away_leaves_its_turn_to_the_next() {
     let (queue, [mut first, _second]) = full();
     let large = waiting(&queue, &batch(10, 1));
     let small = waiting(&queue, &batch(5, 1));
-    first.settle(DELIVERED);
+    first.settle(1, DELIVERED);
     assert!(!small.is_woken());
     drop(large);
     admitted(&small);
@@ -80,7 +80,7 @@ fn a_sender_that_goes_away_after_it_was_admitted_gives_its_room_to_the_next() {
     let (queue, [mut first, _second]) = full();
     let gone = waiting(&queue, &batch(5, 1));
     let next = waiting(&queue, &batch(5, 1));
-    first.settle(DELIVERED);
+    first.settle(1, DELIVERED);
     assert!(gone.is_woken() && !next.is_woken());
     drop(gone);
     admitted(&next);

@@ -2,6 +2,7 @@
 
 mod interleaving;
 mod line;
+mod merging;
 mod model;
 
 use std::sync::atomic::{AtomicBool, Ordering};

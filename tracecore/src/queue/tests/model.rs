@@ -183,15 +183,14 @@ impl Run {
             Step::LeaveTheConsumers(pick) => drop(picked(&mut self.consumers, pick)),
             Step::Settle(pick) => {
                 let Some((number, mut taken)) = picked(&mut self.taken, pick) else { return };
-                taken.settle(Outcome::Delivered);
+                taken.settle(1, Outcome::Delivered);
                 self.hears(number, &Ok(Outcome::Delivered));
                 self.free(number);
             }
             Step::LetGo(pick) => {
                 let Some((number, taken)) = picked(&mut self.taken, pick) else { return };
-                self.queue.cut_off(taken.batch.items());
                 drop(taken);
-                self.hears(number, &Err(TryRecvError::Closed));
+                self.hears(number, &Ok(Outcome::Lost { retryable: true }));
                 self.free(number);
                 // Nobody else remembers it: it is asked for at once.
                 self.abandon(self.batches[number].items());
@@ -249,7 +248,7 @@ impl Run {
         assert_eq!(self.queue.abandon(), items + cut_off);
         for number in waiting {
             self.model.used = difference(self.model.used, self.load(number));
-            self.hears(number, &Err(TryRecvError::Closed));
+            self.hears(number, &Ok(Outcome::Lost { retryable: true }));
         }
         self.move_up();
     }
@@ -286,7 +285,7 @@ impl Run {
                 Poll::Ready(Some(taken)) => {
                     let number = self.model.waiting.pop_front().expect("a batch out of nowhere");
                     let bytes = |batch: &Batch| batch.parts()[0].as_ptr();
-                    assert_eq!(bytes(&taken.batch), bytes(&self.batches[number]), "out of order");
+                    assert_eq!(bytes(&taken.merged(1)), bytes(&self.batches[number]), "out of order");
                     self.taken.push((number, taken));
                 }
             }

@@ -37,6 +37,15 @@ const DROPPED: Spec<2> = Spec {
     since: "0.1.0",
 };
 
+const REFUSED: Spec<1> = Spec {
+    name: "tracecore.processor.refused_total",
+    help: "Items that the processor refused for now: their sender may bring them again.",
+    unit: "{item}",
+    labels: [PROCESSOR_ID],
+    level: Level::Basic,
+    since: "0.1.0",
+};
+
 const LATENCY: Spec<1> = Spec {
     name: "tracecore.processor.latency_seconds",
     help: "Time that the processor took for a batch, failed ones too.",
@@ -60,6 +69,7 @@ pub(in crate::telemetry) struct ProcessorFamilies {
     pub(in crate::telemetry) items_in: CounterFamily<1>,
     pub(in crate::telemetry) items_out: CounterFamily<1>,
     pub(in crate::telemetry) dropped: CounterFamily<2>,
+    pub(in crate::telemetry) refused: CounterFamily<1>,
     pub(in crate::telemetry) latency: HistogramFamily<1>,
     pub(in crate::telemetry) errors: CounterFamily<2>,
 }
@@ -70,6 +80,7 @@ impl ProcessorFamilies {
             items_in: make.counter(&ITEMS_IN)?,
             items_out: make.counter(&ITEMS_OUT)?,
             dropped: make.counter(&DROPPED)?,
+            refused: make.counter(&REFUSED)?,
             latency: make.histogram(&LATENCY, &LATENCY_SECONDS)?,
             errors: make.counter(&ERRORS)?,
         })

@@ -88,6 +88,33 @@ const EVENTS_REFUSED: Spec<0> = Spec {
     since: "0.1.0",
 };
 
+const MEMORY_HELD: Spec<0> = Spec {
+    name: "tracecore.memory.held_bytes",
+    help: "Memory that batches hold.",
+    unit: "By",
+    labels: [],
+    level: Level::Basic,
+    since: "0.1.0",
+};
+
+const MEMORY_BUDGET: Spec<0> = Spec {
+    name: "tracecore.memory.budget_bytes",
+    help: "Memory that batches may hold; what would be above it is refused.",
+    unit: "By",
+    labels: [],
+    level: Level::Basic,
+    since: "0.1.0",
+};
+
+const MEMORY_REFUSED: Spec<0> = Spec {
+    name: "tracecore.memory.refused_total",
+    help: "Items that were refused, for now, because batches held as much as they may.",
+    unit: "{item}",
+    labels: [],
+    level: Level::Basic,
+    since: "0.1.0",
+};
+
 const SURFACE_REQUESTS: Spec<2> = Spec {
     name: "tracecore.surface.requests_total",
     help: "Requests to the surface that have ended, by what they asked for and class of the status.",
@@ -134,6 +161,9 @@ pub(in crate::telemetry) struct ServiceFamilies {
     pub(in crate::telemetry) config_apply: GaugeFamily<0>,
     pub(in crate::telemetry) events_lagged: CounterFamily<0>,
     pub(in crate::telemetry) events_refused: CounterFamily<0>,
+    pub(in crate::telemetry) memory_held: ObservedGaugeFamily<0>,
+    pub(in crate::telemetry) memory_budget: ObservedGaugeFamily<0>,
+    pub(in crate::telemetry) memory_refused: CounterFamily<0>,
     pub(in crate::telemetry) surface_requests: CounterFamily<2>,
     pub(in crate::telemetry) scrape_panics: CounterFamily<0>,
     pub(in crate::telemetry) serve_exited: CounterFamily<1>,
@@ -151,6 +181,9 @@ impl ServiceFamilies {
             config_apply: make.gauge(&CONFIG_APPLY)?,
             events_lagged: make.counter(&EVENTS_LAGGED)?,
             events_refused: make.counter(&EVENTS_REFUSED)?,
+            memory_held: make.observed_gauge(&MEMORY_HELD)?,
+            memory_budget: make.observed_gauge(&MEMORY_BUDGET)?,
+            memory_refused: make.counter(&MEMORY_REFUSED)?,
             surface_requests: make.counter(&SURFACE_REQUESTS)?,
             scrape_panics: make.counter(&SCRAPE_PANICS)?,
             serve_exited: make.counter(&SERVE_EXITED)?,

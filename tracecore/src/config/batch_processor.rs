@@ -1,0 +1,209 @@
+//! The Collector's `batch` processor: it becomes the `sending_queue.batch` of the exporters behind it.
+//!
+//! There is no such processor here, because a batch waits in a queue anyway: merging it there costs no second place to
+//! wait, hides no outcome from the sender, and loses nothing at a stop. An exporter that has a `sending_queue.batch` of its
+//! own keeps it. An exporter merges for all its pipelines or for none, so of two pipelines that ask for different things
+//! the first has its way, and a warning says so. Deliberately absent: merging by the metadata of clients.
+
+use super::fault::unknown_key;
+use super::id::{ComponentId, PipelineId};
+use super::model::{Component, Service};
+use super::node::{Key, Node, Scalar, Value};
+use super::origin::Origin;
+use super::value::Delay;
+use super::{ConfigError, Warning};
+
+/// The Collector's `send_batch_size`, and the `min_size` of a queue, where none is given.
+const MIN_SIZE: u64 = 8192;
+
+/// The type of the processor.
+const TYPE: &str = "batch";
+
+/// Its keys, and what each is in `sending_queue.batch`; none for what concerns metadata.
+const KEYS: [(&str, Option<&str>); 5] = [
+    ("timeout", Some("flush_timeout")),
+    ("send_batch_size", Some("min_size")),
+    ("send_batch_max_size", Some("max_size")),
+    ("metadata_keys", None),
+    ("metadata_cardinality_limit", None),
+];
+
+/// Takes the processor out of every pipeline and gives the exporters behind it what it asks for. Reports what cannot be
+/// had, and warns of what is other than it is written.
+pub(super) fn map(
+    service: &mut Service,
+    processors: &[Component],
+    exporters: &mut [Component],
+    warnings: &mut Vec<Warning>,
+) -> Vec<ConfigError> {
+    let mut errors = Vec::new();
+    let mut asked: Vec<Asked> = Vec::new();
+    for processor in processors.iter().filter(|processor| processor.id.component_type() == TYPE) {
+        match Asked::read(processor) {
+            Ok(read) => asked.push(read),
+            Err(problems) => errors.extend(problems),
+        }
+    }
+    // Who merges for whom, by the exporter.
+    let mut given: Vec<(ComponentId, &Asked, PipelineId)> = Vec::new();
+    let mut without = Vec::new();
+    for pipeline in &mut service.pipelines {
+        let (batch, others) =
+            std::mem::take(&mut pipeline.processors).into_iter().partition(|named| named.id.component_type() == TYPE);
+        pipeline.processors = others;
+        let batch: Vec<_> = batch;
+        for named in &batch {
+            let Some(asked) = asked.iter().find(|asked| asked.id == named.id) else { continue };
+            for exporter in &pipeline.exporters {
+                let Some(exporter) = exporters.iter_mut().find(|defined| defined.id == exporter.id) else { continue };
+                let id = exporter.id.clone();
+                let earlier = given.iter().find(|(given, ..)| *given == id);
+                let message = match earlier {
+                    Some((_, first, _)) if first.batch == asked.batch => continue,
+                    Some((_, first, at)) => format!(
+                        "`{}` asks for another size or time than `{}` of the pipeline `{at}`, and the exporter `{id}` has one queue \
+                         for both: what stands in `{at}` holds; to have both, give each pipeline an exporter of its own",
+                        named.id, first.id
+                    ),
+                    None if asked.give(&mut exporter.settings) => {
+                        given.push((id.clone(), asked, pipeline.id.clone()));
+                        format!(
+                            "`{}` is done by the queue of the exporter, as if exporters.{id} had `sending_queue: {{batch: {asked}}}`; \
+                             write that in its place",
+                            named.id
+                        )
+                    }
+                    None => format!("`{}` changes nothing: exporters.{id} has a `sending_queue.batch` of its own", named.id),
+                };
+                let path = format!("service.pipelines.{}.processors", pipeline.id);
+                warnings.push(Warning { path, origin: named.origin.clone(), message });
+            }
+        }
+        if batch.is_empty() {
+            without.push(&*pipeline);
+        }
+    }
+    for pipeline in without {
+        for exporter in &pipeline.exporters {
+            if let Some((id, asked, at)) = given.iter().find(|(given, ..)| *given == exporter.id) {
+                let message = format!(
+                    "what this pipeline sends is merged too: the exporter `{id}` has one queue for it and for the pipeline `{at}`, \
+                     which has `{}`",
+                    asked.id
+                );
+                let path = format!("service.pipelines.{}.exporters", pipeline.id);
+                warnings.push(Warning { path, origin: exporter.origin.clone(), message });
+            }
+        }
+    }
+    errors
+}
+
+/// What one processor asks for, in the words of `sending_queue.batch`.
+struct Asked {
+    id: ComponentId,
+    batch: Node,
+}
+
+impl Asked {
+    fn read(processor: &Component) -> Result<Self, Vec<ConfigError>> {
+        let Component { id, origin, settings } = processor;
+        let path = |key: &str| format!("processors.{id}.{key}");
+        let mut errors = Vec::new();
+        for (key, _) in settings.entries() {
+            if !KEYS.iter().any(|(known, _)| *known == key.as_str()) {
+                let message = unknown_key(key.as_str(), &KEYS.map(|(known, _)| known));
+                errors.push(ConfigError::new(path(key.as_str()), key.origin(), message));
+            }
+        }
+        let mut keep = |read: Result<(), ConfigError>| errors.extend(read.err());
+        let given = |key: &str| settings.get(key).filter(|node| !node.is_null());
+        let mut at_once = false;
+        if let Some(node) = given("timeout") {
+            let timeout = node.deserialize::<Delay>(&path("timeout"));
+            at_once = timeout.as_ref().is_ok_and(|timeout| timeout.get().is_zero());
+            keep(timeout.map(drop));
+        }
+        let mut size = |key: &str, default: u64| {
+            let read = given(key).map_or(Ok(default), |node| node.deserialize::<u64>(&path(key)));
+            let size = read.as_ref().map_or(default, |size| *size);
+            keep(read.map(drop));
+            size
+        };
+        let (min, max) = (size("send_batch_size", MIN_SIZE), size("send_batch_max_size", 0));
+        if let Some(node) = given("send_batch_max_size").or(given("send_batch_size")).filter(|_| max > 0 && max < min) {
+            let message = format!("must be at least send_batch_size, which is {min}, or 0 for no limit; not {max}");
+            keep(Err(ConfigError::new(path("send_batch_max_size"), node.origin(), message)));
+        }
+        if let Some(node) = given("metadata_keys") {
+            let message = "is not supported yet: remove it, and batches of all clients are merged; to keep clients apart, give each \
+                           a pipeline and an exporter of its own";
+            let keys = node.deserialize::<Vec<String>>(&path("metadata_keys"));
+            keep(keys.and_then(|keys| match keys.is_empty() {
+                true => Ok(()),
+                false => Err(ConfigError::new(path("metadata_keys"), node.origin(), message)),
+            }));
+        }
+        if let Some(node) = given("metadata_cardinality_limit") {
+            keep(node.deserialize::<u64>(&path("metadata_cardinality_limit")).map(drop));
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let mut batch = Node::empty(settings.origin().clone());
+        let mut set = |key: &str, node: Node| batch.insert(key, origin, node);
+        for (key, mapped) in KEYS {
+            match (given(key), mapped) {
+                // Without a time to wait there is nothing to be merged with.
+                (Some(timeout), Some(_)) if key == "timeout" && at_once => {
+                    set("min_size", Node::plain("0", timeout.origin()));
+                }
+                (Some(_), Some("min_size")) if at_once => {}
+                (Some(node), Some(mapped)) => set(mapped, node.clone()),
+                (None, _) | (_, None) => {}
+            }
+        }
+        // The processor counts items, whatever the queue counts.
+        set("sizer", Node::plain("items", origin));
+        Ok(Asked { id: id.clone(), batch })
+    }
+
+    /// Puts it into the settings of an exporter; false if that has something of its own there.
+    fn give(&self, exporter: &mut Node) -> bool {
+        if exporter.is_null() {
+            exporter.value = Value::Mapping(Vec::new());
+        }
+        let origin = self.batch.origin();
+        let queue = exporter.take("sending_queue").filter(|queue| !queue.is_null());
+        let mut queue = queue.unwrap_or_else(|| Node::empty(origin.clone()));
+        let has_its_own = queue.get("batch").is_some();
+        if !has_its_own {
+            queue.insert("batch", origin, self.batch.clone());
+        }
+        let place = queue.origin().clone();
+        exporter.insert("sending_queue", &place, queue);
+        !has_its_own
+    }
+}
+
+/// As it is written: `{flush_timeout: 200ms, min_size: 8192, sizer: items}`.
+impl std::fmt::Display for Asked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let entries = self.batch.entries().iter().map(|(key, node)| format!("{}: {node:?}", key.as_str()));
+        write!(f, "{{{}}}", entries.collect::<Vec<_>>().join(", "))
+    }
+}
+
+impl Node {
+    /// A scalar that is written nowhere; `origin` is the reason for it.
+    fn plain(text: &str, origin: &Origin) -> Node {
+        Node::new(Value::Scalar(Scalar { text: text.into(), quoted: false }), origin.clone())
+    }
+
+    /// Adds an entry to a mapping that does not have it.
+    fn insert(&mut self, key: &str, origin: &Origin, node: Node) {
+        if let Value::Mapping(entries) = &mut self.value {
+            entries.push((Key { text: key.into(), origin: origin.clone() }, node));
+        }
+    }
+}

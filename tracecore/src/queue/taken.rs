@@ -1,0 +1,134 @@
+//! What a consumer has taken out of a queue: one batch, or several that are sent as one.
+//!
+//! Each is settled once, the first ones first, as many together as met one fate. Invariant: none is forgotten. What a
+//! consumer drops unsettled was cut off: the queue remembers its items, its room is given back, and its sender hears that
+//! it may come again.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::bounded::Queue;
+use crate::emit::Passage;
+use crate::events::CorrelationId;
+use crate::queue::Outcome;
+use crate::queue::load::Load;
+use crate::queue::reply::Reply;
+use crate::signal::Batch;
+
+/// Batches that were taken out together and are unsettled.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    queue: Arc<Queue>,
+    /// Never empty when it is made.
+    sources: SmallVec<[Source; 1]>,
+}
+
+/// One batch as it came into the queue, or a piece of it.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) batch: Batch,
+    pub(super) passage: Passage,
+    pub(super) reply: Option<Reply>,
+    /// What it takes of the queue.
+    pub(super) load: Load,
+}
+
+impl Taken {
+    pub(super) fn new(queue: &Arc<Queue>, sources: SmallVec<[Source; 1]>) -> Self {
+        Taken { queue: Arc::clone(queue), sources }
+    }
+
+    /// How many batches are unsettled.
+    pub(crate) fn len(&self) -> usize {
+        self.sources.len()
+    }
+
+    /// How many items are unsettled.
+    pub(crate) fn items(&self) -> u64 {
+        self.sources.iter().map(|source| source.batch.items()).sum()
+    }
+
+    /// The next `count` batches as one.
+    pub(crate) fn merged(&self, count: usize) -> Cow<'_, Batch> {
+        match &self.sources[..count.min(self.len())] {
+            [alone] => Cow::Borrowed(&alone.batch),
+            several => {
+                let mut batches = several.iter().map(|source| source.batch.clone());
+                let mut merged = batches.next().expect("a consumer asks for what it has");
+                for batch in batches {
+                    merged.merge(batch).expect("a lane holds one signal");
+                }
+                Cow::Owned(merged)
+            }
+        }
+    }
+
+    /// What follows the next `count` batches on their way: that of the one batch, or of several together one with an id
+    /// of its own. Its spans stand in the trace of the first, so that one trace at least is whole.
+    pub(crate) fn passage(&self, count: usize, own: impl FnOnce(bool) -> CorrelationId) -> Passage {
+        let first = self.sources[0].passage;
+        if count == 1 { first } else { Passage { correlation: own(first.is_own()), ..first } }
+    }
+
+    /// The ids of the next `count` batches.
+    pub(crate) fn ids(&self, count: usize) -> impl Iterator<Item = CorrelationId> {
+        self.sources.iter().take(count).map(|source| source.passage.correlation)
+    }
+
+    /// Gives the places of the next `count` batches back, and tells whoever waits how the delivery ended.
+    pub(crate) fn settle(&mut self, count: usize, outcome: Outcome) {
+        let count = count.min(self.len());
+        let load = self.sources.iter().take(count).fold(Load::default(), |sum, source| sum.plus(source.load));
+        // The places first: whoever hears of the outcome may send the next batch at once.
+        self.queue.settle(load);
+        for Source { reply, .. } in self.sources.drain(..count) {
+            if let Some(reply) = reply {
+                reply.settle(outcome);
+            }
+        }
+    }
+
+    pub(super) fn last(&self) -> Option<&Source> {
+        self.sources.last()
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Source> {
+        self.sources.pop()
+    }
+
+    /// Puts `first` in the place of the last batch; the others of its pieces. What the batch took of the queue is shared
+    /// out among them to the last byte: pieces repeat what stands around their items, and the queue has what it had.
+    pub(super) fn cut_last(&mut self, first: Batch, others: Vec<Batch>) -> impl Iterator<Item = Source> + use<> {
+        let mut cut_off = Vec::with_capacity(others.len());
+        if let Some(last) = self.sources.last_mut() {
+            let mut left = last.load;
+            let mut pieces = others.into_iter();
+            let mut piece = pieces.next();
+            if piece.is_some() {
+                last.load = left.part(&first);
+                left = left.minus(last.load);
+                last.batch = first;
+            }
+            while let Some(batch) = piece {
+                piece = pieces.next();
+                let load = if piece.is_some() { left.part(&batch) } else { left };
+                left = left.minus(load);
+                let reply = last.reply.as_ref().map(Reply::another);
+                cut_off.push(Source { batch, passage: last.passage, reply, load });
+            }
+        }
+        cut_off.into_iter()
+    }
+}
+
+/// The shutdown has cut the delivery off, or its consumer panicked.
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if !self.sources.is_empty() {
+            self.queue.cut_off(self.items());
+            self.settle(self.len(), Outcome::Lost { retryable: true });
+        }
+    }
+}
