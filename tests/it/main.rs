@@ -18,6 +18,7 @@ mod pipelines;
 mod prometheus_exporter;
 mod queue;
 mod registry;
+mod resource_detection;
 mod resilience;
 mod shutdown;
 mod specification;
