@@ -13,7 +13,7 @@ use prost::Message;
 
 use super::view::View;
 use super::walk::{Walked, walk};
-use super::{Signal, WireError};
+use super::{Metadata, Signal, WireError};
 
 /// One signal as OTLP protobuf. Cloning clones references.
 ///
@@ -27,6 +27,7 @@ pub struct Batch {
     size: usize,
     canonical: bool,
     unknown_fields: bool,
+    metadata: Option<Metadata>,
 }
 
 /// Most batches have one part, which then needs no allocation of its own.
@@ -55,7 +56,15 @@ impl Batch {
     /// nested messages.
     pub fn validate(signal: Signal, request: Bytes) -> Result<Batch, WireError> {
         let Walked { items, canonical, unknown_fields } = walk(signal, &request)?;
-        Ok(Batch { signal, size: request.len(), parts: Parts::One(request), items, canonical, unknown_fields })
+        Ok(Batch {
+            signal,
+            size: request.len(),
+            parts: Parts::One(request),
+            items,
+            canonical,
+            unknown_fields,
+            metadata: None,
+        })
     }
 
     /// Encodes `decoded`.
@@ -107,13 +116,35 @@ impl Batch {
         self.canonical
     }
 
-    /// Whether there are fields that this version of OTLP does not have. They pass through and survive edits;
+    /// Whether there are (or were, before it was cut or edited) fields that this version of OTLP does not have. They pass through and survive edits;
     /// decoding loses them.
     pub fn has_unknown_fields(&self) -> bool {
         self.unknown_fields
     }
 
-    /// Appends `other` without copying: its parts are kept behind the parts of this batch.
+    /// What the request brought beside its body, if its receiver keeps that.
+    pub fn metadata(&self) -> Option<&Metadata> {
+        self.metadata.as_ref()
+    }
+
+    /// The batch with what its request brought beside its body.
+    #[must_use]
+    pub fn with_metadata(self, metadata: Metadata) -> Batch {
+        Batch { metadata: Some(metadata), ..self }
+    }
+
+    /// A batch of these requests, which have all properties of this batch but its items.
+    pub(super) fn with_parts(&self, mut parts: Vec<Bytes>, items: u64) -> Batch {
+        let size = parts.iter().map(Bytes::len).sum();
+        let parts = match parts.len() {
+            0 | 1 => Parts::One(parts.pop().unwrap_or_default()),
+            _ => Parts::Many(Arc::new(parts)),
+        };
+        Batch { parts, items, size, metadata: self.metadata.clone(), ..*self }
+    }
+
+    /// Appends `other` without copying: its parts are kept behind the parts of this batch. Metadata is kept if both have the
+    /// same.
     ///
     /// # Errors
     ///
@@ -140,6 +171,9 @@ impl Batch {
         self.size += other.size;
         self.canonical &= other.canonical;
         self.unknown_fields |= other.unknown_fields;
+        if self.metadata != other.metadata {
+            self.metadata = None;
+        }
         Ok(())
     }
 
@@ -172,7 +206,8 @@ impl Batch {
             return Cow::Borrowed(self);
         }
         let batch = Batch::from_decoded(&self.decode());
-        Cow::Owned(batch.expect("decoding adds neither an id nor a level to what was validated"))
+        let batch = batch.expect("decoding adds neither an id nor a level to what was validated");
+        Cow::Owned(Batch { metadata: self.metadata.clone(), ..batch })
     }
 }
 

@@ -7,8 +7,12 @@
 //! Deliberately absent: acknowledgement (the verdict of `emit` is the one way back), and profiles.
 
 mod batch;
+pub mod edit;
+mod levels;
+mod metadata;
 mod otlp;
 mod schema;
+mod split;
 mod text;
 mod utf8;
 pub mod view;
@@ -23,6 +27,8 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use batch::{Batch, Decoded, SignalMismatch};
+pub use metadata::{Metadata, MetadataTooLarge};
+pub use split::{Split, SplitLimit};
 pub use text::TextFormat;
 pub use wire_error::{FieldName, Place, WireError};
 

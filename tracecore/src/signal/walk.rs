@@ -11,6 +11,7 @@
 use super::otlp::{self, DATA_CHOICES, KEY_VALUE};
 use super::schema::{Kind, MAX_DEPTH, Message, wire};
 use super::wire_error::{FieldName, Place, WireError};
+use super::write::MAX_VARINT;
 use super::{Signal, utf8};
 
 /// What the walk found in an accepted request.
@@ -290,9 +291,6 @@ fn take_varint(value: &[u8]) -> Result<(u64, &[u8]), Fault> {
     }
     Err(if value.len() < MAX_VARINT { Fault::Truncated } else { Fault::Varint })
 }
-
-/// The length of the longest integer in bytes: 64 bits, 7 in each.
-const MAX_VARINT: usize = 10;
 
 fn check_packed(mut integers: &[u8]) -> Result<(), Fault> {
     while !integers.is_empty() {

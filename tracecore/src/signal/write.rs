@@ -4,6 +4,8 @@
 //! the length turns out to need more. Lengths are always minimal, so what is written is canonical. Deliberately absent:
 //! any knowledge of OTLP; the callers name fields by their numbers from the `.proto` files.
 
+use std::ops::Range;
+
 /// The wire types that OTLP uses.
 const VARINT: u32 = 0;
 const FIXED64: u32 = 1;
@@ -19,6 +21,21 @@ impl Writer {
     /// A writer whose buffer starts with room for `capacity` bytes.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         Writer { bytes: Vec::with_capacity(capacity) }
+    }
+
+    /// The bytes written so far.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Begins anew with an empty buffer.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
+    /// Writes again what was written at `range`.
+    pub(crate) fn again(&mut self, range: Range<usize>) {
+        self.bytes.extend_from_within(range);
     }
 
     /// The bytes written.
@@ -50,9 +67,14 @@ impl Writer {
 
     /// A `string` field.
     pub(crate) fn string(&mut self, field: u32, value: &str) {
+        self.bytes(field, value.as_bytes());
+    }
+
+    /// A `bytes` field.
+    pub(crate) fn bytes(&mut self, field: u32, value: &[u8]) {
         self.tag(field, LENGTH_DELIMITED);
         self.raw_varint(value.len() as u64);
-        self.bytes.extend_from_slice(value.as_bytes());
+        self.bytes.extend_from_slice(value);
     }
 
     /// A `string` field whose value is these parts put together.
@@ -121,6 +143,27 @@ impl Writer {
         self.bytes[start - 1..].rotate_right(width);
         // The rotation put the placeholder byte right after the length: close the gap.
         self.bytes.remove(start - 1 + width);
+    }
+}
+
+/// The length in bytes of the longest varint: 64 bits, 7 in each byte.
+pub(super) const MAX_VARINT: usize = 10;
+
+/// The length in bytes of `value` as a varint.
+pub(super) fn varint_len(value: u64) -> usize {
+    // Seven bits in a byte; 0 takes one.
+    (value | 1).ilog2() as usize / 7 + 1
+}
+
+/// Writes `value` as a varint at the start of `out`, which has room for it.
+pub(super) fn put_varint(mut value: u64, out: &mut [u8]) {
+    for byte in out {
+        *byte = value as u8 & 0x7F;
+        value >>= 7;
+        if value == 0 {
+            return;
+        }
+        *byte |= 0x80;
     }
 }
 

@@ -3,10 +3,12 @@
 //! A case is a seed, so that a failure names one number. `TRACECORE_PROPTEST_CASES` raises the number of cases for a
 //! soak run.
 
+mod edit;
 mod generate;
 mod mutate;
 mod payload;
 mod rebuild;
+mod split;
 mod tree;
 
 use std::borrow::Cow;

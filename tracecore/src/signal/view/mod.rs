@@ -25,7 +25,7 @@ mod logs;
 mod metrics;
 mod points;
 mod traces;
-mod wire;
+pub(super) mod wire;
 
 pub use common::{Attributes, Hex, KeyValueRef, ResourceRef, ScopeRef, ValueRef, Values};
 pub use logs::{LogRecordRef, ResourceLogsRef, ScopeLogsRef};

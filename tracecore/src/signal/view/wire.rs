@@ -16,6 +16,11 @@ impl fmt::Debug for Body<'_> {
 }
 
 impl<'a> Body<'a> {
+    /// The body with these bytes, which were validated as that of such a message.
+    pub(in crate::signal) fn of(bytes: &'a [u8]) -> Self {
+        Body(bytes)
+    }
+
     /// The fields in the order of the wire.
     pub(super) fn fields(self) -> Fields<'a> {
         Fields(self.0)
@@ -34,11 +39,22 @@ impl<'a> Body<'a> {
 
 /// The fields of a message. Ends early where validation would have refused.
 #[derive(Clone, Copy)]
-pub(super) struct Fields<'a>(&'a [u8]);
+pub(in crate::signal) struct Fields<'a>(&'a [u8]);
+
+/// A field as it stands on the wire.
+#[derive(Clone, Copy)]
+pub(in crate::signal) struct Field<'a> {
+    /// Its number.
+    pub(in crate::signal) number: u32,
+    /// Its value.
+    pub(in crate::signal) value: Value<'a>,
+    /// All of its bytes, from the key on.
+    pub(in crate::signal) whole: &'a [u8],
+}
 
 /// The value of a field. Asking for another type than it has on the wire gives the default.
 #[derive(Clone, Copy)]
-pub(super) enum Value<'a> {
+pub(in crate::signal) enum Value<'a> {
     Varint(u64),
     Fixed64(u64),
     Fixed32(u32),
@@ -63,6 +79,23 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// The fields of the message with this body.
+    pub(in crate::signal) fn of(body: &'a [u8]) -> Self {
+        Fields(body)
+    }
+
+    /// What is still to come.
+    pub(in crate::signal) fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The next field with its bytes.
+    pub(in crate::signal) fn next_field(&mut self) -> Option<Field<'a>> {
+        let before = self.0;
+        let (number, value) = self.next()?;
+        Some(Field { number, value, whole: &before[..before.len() - self.0.len()] })
+    }
+
     fn key(&mut self) -> Option<(u32, u8)> {
         let key = u32::try_from(take_varint(&mut self.0)?).ok()?;
         Some((key >> 3, (key & 7) as u8))
@@ -95,7 +128,7 @@ impl<'a> Fields<'a> {
 }
 
 impl<'a> Value<'a> {
-    pub(super) fn bytes(self) -> &'a [u8] {
+    pub(in crate::signal) fn bytes(self) -> &'a [u8] {
         if let Value::Bytes(bytes) = self { bytes } else { &[] }
     }
 
