@@ -3,4 +3,5 @@
 //! One file per component. A program has them once its source mentions this crate: `use components as _;`.
 
 mod exporters;
+mod processors;
 mod receivers;

@@ -1,0 +1,3 @@
+//! What changes batches on their way.
+
+mod resource_detection;
