@@ -23,6 +23,7 @@ mod prometheus_exporter;
 mod queue;
 mod registry;
 mod reliability;
+mod resource_detection;
 mod resilience;
 mod shutdown;
 mod specification;

@@ -1,6 +1,5 @@
-//! What changes or drops batches on their way.
-
 mod attributes;
 mod filter;
 mod memory_limiter;
 mod resource;
+mod resource_detection;
