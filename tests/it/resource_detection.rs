@@ -44,7 +44,7 @@ fn two_resources() -> Batch {
 fn resources(batch: &Batch) -> Vec<Vec<String>> {
     let View::Logs(resources) = batch.view() else { panic!("these are logs") };
     let attributes = resources.map(|resource| {
-        let attributes = resource.resource().attributes();
+        let attributes = resource.resource.attributes();
         attributes.map(|attribute| format!("{}={}", attribute.key, attribute.value)).collect()
     });
     attributes.collect()

@@ -10,7 +10,7 @@ use std::{env, fs, io, process};
 
 use percent_encoding::percent_decode_str;
 
-use super::{Detector, Error, SYSTEM_ATTRIBUTES};
+use super::{Detector, Error};
 
 /// The variable of the OpenTelemetry specification.
 pub(super) const RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
@@ -154,6 +154,7 @@ fn read(path: &Path) -> Result<Option<String>, Error> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::SYSTEM_ATTRIBUTES;
     use super::*;
 
     fn text(key: &str, value: &str) -> Found {
