@@ -101,7 +101,9 @@ impl Op {
     fn edit(&self, attributes: &mut AttributesMut<'_>) -> Act {
         match self {
             Op::Set(key, value, when) => attributes.set(key, value.borrowed(), *when),
-            Op::Copy(from, key, when) => attributes.copy(from, key, *when),
+            Op::Copy(from, key, when) => {
+                attributes.copy(from, key, *when);
+            }
             Op::Rename(from, to) => attributes.rename(from, to),
             Op::Delete(key) => attributes.delete(key),
             Op::DeleteLonger(length) => attributes.delete_where(|key| key.len() > *length),
