@@ -163,6 +163,16 @@ impl Client {
         std::mem::take(&mut self.received)
     }
 
+    /// What came and was not taken as an answer.
+    pub(crate) fn received(&self) -> &[u8] {
+        &self.received
+    }
+
+    /// Whether anything comes within `time`.
+    pub(crate) async fn hears(&mut self, time: Duration) -> bool {
+        tokio::time::timeout(time, self.read_more()).await.is_ok_and(|read| read > 0)
+    }
+
     /// Waits for `time` and asserts that the server neither sends nor closes.
     pub(crate) async fn hears_nothing_for(&mut self, time: Duration) {
         let read = tokio::time::timeout(time, self.read_more()).await;

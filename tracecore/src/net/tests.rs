@@ -1,6 +1,7 @@
 //! Each limit, seen by a client that speaks raw bytes. Time is paused: a timeout of 30 s takes no time.
 
 mod component;
+mod http2;
 mod requests;
 
 use std::convert::Infallible;

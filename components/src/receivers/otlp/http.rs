@@ -11,11 +11,12 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
+use tracecore::error::Report;
 use tracecore::net::{HttpService, RequestBody, Route};
 use tracecore::otlp::compression::{DecompressError, Encoding, decompress};
 use tracecore::otlp::grpc::Code;
 use tracecore::otlp::status::{Status, http_status};
-use tracecore::otlp::{self, Format, response};
+use tracecore::otlp::{self, Format, json, response};
 use tracecore::prelude::*;
 
 use super::config::{self, Cors};
@@ -129,15 +130,15 @@ impl Shared {
             Encoding::Identity => body,
             encoding => decompress(encoding, &body, self.limit).map_err(|error| match error {
                 DecompressError::TooLarge(_) => self.too_large(),
-                corrupt @ DecompressError::Corrupt { .. } => Status::new(Code::InvalidArgument, corrupt.to_string()).into(),
+                corrupt @ DecompressError::Corrupt { .. } => {
+                    Status::new(Code::InvalidArgument, corrupt.to_string()).into()
+                }
             })?,
         };
         let batch = match format {
             Format::Protobuf => Intake::validate(signal, body)?,
-            Format::Json => {
-                let status = Status::new(Code::Unimplemented, "JSON is not read yet: send application/x-protobuf");
-                return Err(Failure { http: StatusCode::UNSUPPORTED_MEDIA_TYPE, status });
-            }
+            Format::Json => json::decode(signal, &body)
+                .map_err(|error| Status::new(Code::InvalidArgument, Report(&error).to_string()))?,
         };
         Ok(self.intake.take(batch, head, None).await?)
     }

@@ -46,7 +46,8 @@ where
     S: HttpService,
 {
     let streams = Streams::new(limits, &settings);
-    let io = TokioIo::new(Watched { io, streams: streams.clone(), frames: Frames::new(), arriving: true, stalled: false });
+    let io =
+        TokioIo::new(Watched { io, streams: streams.clone(), frames: Frames::new(), arriving: true, stalled: false });
     let handler = Handler { service, limits, observer, streams: streams.clone() };
     let mut http = http2::Builder::new(streams.clone());
     http.timer(TokioTimer::new())
@@ -71,6 +72,8 @@ where
             connection.as_mut().graceful_shutdown();
         }
         if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+            // What came in the same read as the end; it would keep itself alive.
+            streams.take_fresh(&mut tasks);
             return Poll::Ready(streams.left_for().unwrap_or_else(|| how_it_ended(&result)));
         }
         streams.take_fresh(&mut tasks);
