@@ -27,3 +27,4 @@ mod supervision;
 mod telemetry;
 mod testkit;
 mod ui;
+mod wall_clock;

@@ -68,10 +68,17 @@ pub fn config(yaml: &str) -> Config {
 /// # Panics
 /// When there is no such service, with all that is wrong.
 pub fn build(yaml: &str) -> (Service, Subscription) {
+    // A round second, so that start times can be read off.
+    build_with(yaml, Clock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000)))
+}
+
+/// As [`build`], with a wall clock of the test's own.
+///
+/// # Panics
+/// As [`build`].
+pub fn build_with(yaml: &str, clock: Clock) -> (Service, Subscription) {
     let build = BuildInfo::new("tracecore-tests", "1.2.3", "");
     let resource = Resource::detect(&build).with("host.name", "node-7").with("service.instance.id", "one");
-    // A round second, so that start times can be read off.
-    let clock = Clock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000));
     let builder = Service::builder().build_info(build).resource(resource).clock(clock).events_enabled(events_enabled());
     let service = builder.build(config(yaml), &registry()).unwrap_or_else(|error| panic!("{error}"));
     let events = service.events().subscribe(Filter::all());
@@ -121,7 +128,19 @@ impl TestService {
     /// # Panics
     /// When there is no such service, when it does not start, and when it does not get ready.
     pub async fn start(yaml: &str) -> TestService {
-        let mut service = TestService::try_start(yaml).await.unwrap_or_else(|error| panic!("{error}"));
+        TestService::start_built(build(yaml)).await
+    }
+
+    /// As [`TestService::start`], with a wall clock of the test's own.
+    ///
+    /// # Panics
+    /// As [`TestService::start`].
+    pub async fn start_with(yaml: &str, clock: Clock) -> TestService {
+        TestService::start_built(build_with(yaml, clock)).await
+    }
+
+    async fn start_built(built: (Service, Subscription)) -> TestService {
+        let mut service = TestService::try_start_built(built).await.unwrap_or_else(|error| panic!("{error}"));
         service.wait_ready().await;
         service
     }
@@ -134,7 +153,10 @@ impl TestService {
     /// # Panics
     /// When there is no such service.
     pub async fn try_start(yaml: &str) -> Result<TestService, StartError> {
-        let (service, events) = build(yaml);
+        TestService::try_start_built(build(yaml)).await
+    }
+
+    async fn try_start_built((service, events): (Service, Subscription)) -> Result<TestService, StartError> {
         let running = service.start().await?;
         Ok(TestService { running, events, heard: Heard::default(), restarts: HashMap::new() })
     }
