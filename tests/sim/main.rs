@@ -7,6 +7,7 @@ mod faults;
 mod isolation;
 mod ledger;
 mod oracle;
+mod overload;
 mod plan;
 mod source;
 mod wall_clock;
