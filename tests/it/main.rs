@@ -14,6 +14,7 @@ mod flood;
 mod generated;
 mod ingest;
 mod lifecycle;
+mod outage;
 mod pipelines;
 mod prometheus_exporter;
 mod queue;
