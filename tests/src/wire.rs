@@ -31,7 +31,6 @@ static SCRIPTS: Scripts<Script> = Scripts::new();
 /// Posts each batch over connections that its test makes.
 #[exporter("test_dialer", signals = [Metrics], config = Config, error = Error)]
 struct TestDialer {
-    script: Arc<Script>,
     client: Client,
 }
 
@@ -147,8 +146,8 @@ impl fmt::Display for Wire {
 impl Exporter for TestDialer {
     fn new(config: Config) -> Result<Self, Error> {
         let script = SCRIPTS.find(&config.key).ok_or(Error::NoScript(config.key))?;
-        let client = Client::over(Dial(Arc::clone(&script)), ClientLimits::default(), Arc::new(()));
-        Ok(TestDialer { script, client })
+        let client = Client::over(Dial(script), ClientLimits::default(), Arc::new(()));
+        Ok(TestDialer { client })
     }
 
     async fn export(&self, batch: &Batch, _: &Cx<Self>) -> Result<(), Error> {
