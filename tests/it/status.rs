@@ -18,7 +18,7 @@ use tracecore::testing::{
 };
 
 /// A surface, with these keys beside.
-fn surface(keys: &str) -> String {
+pub(crate) fn surface(keys: &str) -> String {
     format!("telemetry: {{enabled: true, listen: 'localhost:0'{keys}}}\n")
 }
 
@@ -63,7 +63,7 @@ service:
 }
 
 /// The status and the body of the answer to `GET path`.
-async fn get(address: SocketAddr, path: &str) -> (u16, String) {
+pub(crate) async fn get(address: SocketAddr, path: &str) -> (u16, String) {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
         let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");

@@ -7,8 +7,10 @@ mod faults;
 mod isolation;
 mod ledger;
 mod oracle;
+mod overload;
 mod plan;
 mod source;
+mod wall_clock;
 mod world;
 
 use std::collections::BTreeSet;
@@ -87,7 +89,7 @@ fn failure_of(seed: u64) -> Option<String> {
     let record = run(&plan);
     lock(&REACHED).extend(reached(&record));
     let mut problems = oracle::problems(&plan, &record);
-    problems.extend(difference(&record, &run(&plan)));
+    problems.extend(difference(&record.trace(), &run(&plan).trace()));
     if problems.is_empty() {
         return None;
     }
@@ -153,8 +155,7 @@ fn reached(record: &Record) -> Vec<&'static str> {
 }
 
 /// Where two runs of one seed part.
-fn difference(one: &Record, other: &Record) -> Option<String> {
-    let (one, other) = (one.trace(), other.trace());
+fn difference(one: &[String], other: &[String]) -> Option<String> {
     let at = (0..one.len().max(other.len())).find(|line| one.get(*line) != other.get(*line))?;
     Some(format!("two runs of the seed part at line {at}:\n    {:?}\n    {:?}", one.get(at), other.get(at)))
 }

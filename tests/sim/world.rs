@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep_until, timeout};
 use tracecore::events::Occurrence;
 use tracecore::seam::Simulation;
-use tracecore::testing::{RecordingExporter, ScriptedReceiver, Start, TelemetrySnapshot, build, event, logs};
+use tracecore::testing::{RecordingExporter, ScriptedReceiver, Start, TelemetrySnapshot, build_with, event, logs};
+use tracecore::time::Clock;
 
 use crate::faults::{Fault, Filter, Processing, Sink};
 use crate::ledger::{BatchId, Entry, Ledger};
@@ -27,8 +28,8 @@ const FAREWELL: Duration = Duration::from_secs(30);
 const CEILING: Duration = Duration::from_secs(3600);
 /// How often what was aborted may be polled before it is gone.
 const LAST_POLLS: usize = 100;
-/// Where the kit's wall clock begins, after the epoch.
-const WALL_CLOCK: Duration = Duration::from_secs(1_000_000_000);
+/// Where the wall clock of a run begins, after the epoch.
+pub(crate) const WALL_CLOCK: Duration = Duration::from_secs(1_000_000_000);
 
 /// The exporter of the pipeline to which nothing happens.
 const WITNESS: &str = "test_sink/witness";
@@ -58,7 +59,7 @@ pub(crate) struct Record {
     pub(crate) taken: Vec<Vec<(BatchId, u64)>>,
     /// What each processor did.
     pub(crate) processed: Vec<Vec<(BatchId, u64, Processing)>>,
-    /// Since the begin of the run.
+    /// Since the begin of the run, by the wall clock.
     pub(crate) events: Vec<(Duration, Arc<Occurrence>)>,
     pub(crate) telemetry: TelemetrySnapshot,
     /// How many items the undisturbed pipeline was given before the stop was asked for, and how many came through.
@@ -72,7 +73,16 @@ pub(crate) struct Record {
 impl Record {
     /// All that a seed decides, a line each.
     pub(crate) fn trace(&self) -> Vec<String> {
-        let events = self.events.iter().map(|(at, occurrence)| format!("{at:?} {occurrence}"));
+        self.lines(|at, occurrence| format!("{at:?} {occurrence}"))
+    }
+
+    /// The same without what the wall clock says.
+    pub(crate) fn trace_without_wall_clock(&self) -> Vec<String> {
+        self.lines(|_, occurrence| occurrence.to_string())
+    }
+
+    fn lines(&self, line: impl Fn(Duration, &Occurrence) -> String) -> Vec<String> {
+        let events = self.events.iter().map(|(at, occurrence)| line(*at, occurrence));
         let ledger = self.ledger.iter().map(|entry| format!("{entry:?}"));
         let taken = self.taken.iter().map(|taken| format!("{taken:?}"));
         events.chain(ledger).chain(taken).chain([format!("{:?} {:?}", self.outcome, self.asked)]).collect()
@@ -100,13 +110,18 @@ struct Played {
 
 /// Runs a plan.
 pub(crate) fn run(plan: &Plan) -> Record {
+    run_with(plan, || Clock::starting_at(SystemTime::UNIX_EPOCH + WALL_CLOCK))
+}
+
+/// Runs a plan with a wall clock of its own, which is made at the begin of the run.
+pub(crate) fn run_with(plan: &Plan, clock: impl FnOnce() -> Clock) -> Record {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let _simulation = Simulation::seeded(plan.seed);
-    runtime.expect("a runtime without sockets").block_on(World::drive(plan))
+    runtime.expect("a runtime without sockets").block_on(async { World::drive(plan, clock()).await })
 }
 
 impl World {
-    async fn drive(plan: &Plan) -> Record {
+    async fn drive(plan: &Plan, clock: Clock) -> Record {
         let ledger = Arc::new(Ledger::new());
         let world = World {
             sources: plan.receivers.iter().map(|r| Source::new(r.beside, r.start, &ledger)).collect(),
@@ -116,12 +131,7 @@ impl World {
             ledger,
         };
         world.witness.1.hold_stop();
-        let (service, mut events) = build(&plan.yaml(
-            (&world.witness.0.to_string(), &world.witness.1.to_string()),
-            &world.sources.iter().map(Source::to_string).collect::<Vec<_>>(),
-            &world.filters.iter().map(|filter| filter.script.to_string()).collect::<Vec<_>>(),
-            &world.sinks.iter().map(|sink| sink.script.to_string()).collect::<Vec<_>>(),
-        ));
+        let (service, mut events) = build_with(&world.yaml(plan), clock);
         let telemetry = service.telemetry().clone();
         let mut stops =
             service.events().subscribe(event!("service.status_changed", component = WITNESS, to = "stopping"));
@@ -149,10 +159,21 @@ impl World {
         }
         let mut told = Vec::new();
         while let Some(Ok(occurrence)) = events.try_next() {
-            let since = occurrence.meta.time.duration_since(SystemTime::UNIX_EPOCH + WALL_CLOCK);
-            told.push((since.expect("the clock does not go back"), occurrence));
+            // A wall clock that a test brought may stand anywhere.
+            let since = occurrence.meta.time.duration_since(SystemTime::UNIX_EPOCH + WALL_CLOCK).unwrap_or_default();
+            told.push((since, occurrence));
         }
         world.record(outcome, played, told, counted.unwrap_or_else(|| TelemetrySnapshot::take(&telemetry)))
+    }
+
+    /// The configuration that the plan and these components make.
+    fn yaml(&self, plan: &Plan) -> String {
+        plan.yaml(
+            (&self.witness.0.to_string(), &self.witness.1.to_string()),
+            &self.sources.iter().map(Source::to_string).collect::<Vec<_>>(),
+            &self.filters.iter().map(|filter| filter.script.to_string()).collect::<Vec<_>>(),
+            &self.sinks.iter().map(|sink| sink.script.to_string()).collect::<Vec<_>>(),
+        )
     }
 
     /// Lets the plan happen; returns only to cut the run off.

@@ -1,5 +1,5 @@
 //! What the tests have beside the test kit, `tracecore::testing`: a component with every kind of instrument, one that
-//! serves, one that calls, and somebody to call.
+//! serves, one that calls, somebody to call, and one that calls by ways that break.
 //!
 //! The components are declared like any other, in a crate that the program does not know: linking this crate is all that
 //! registers them.
@@ -10,9 +10,11 @@ mod grpc;
 mod meter;
 mod poster;
 mod server;
+mod wire;
 
 pub use authority::{Authority, Identity, ServerTls};
 pub use backend::Backend;
 pub use grpc::{GrpcAnswer, GrpcCall, GrpcServer, busy};
 pub use meter::{Data, Device, Direction, Health, Lane, Meter, Mode, Phase};
 pub use server::Server;
+pub use wire::{Path, Wire};

@@ -16,13 +16,18 @@ impl Clock {
     /// The machine's clock.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
     pub fn system() -> Self {
-        Clock(Arc::new(SystemTime::now))
+        Clock::new(SystemTime::now)
+    }
+
+    /// A clock that shows what `read` returns. For tests: it may stand, jump, and go back.
+    pub fn new(read: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        Clock(Arc::new(read))
     }
 
     /// A clock for tests: it stands at `start` and moves with the (pausable) monotonic clock.
     pub fn starting_at(start: SystemTime) -> Self {
         let origin = Instant::now();
-        Clock(Arc::new(move || start + origin.elapsed()))
+        Clock::new(move || start + origin.elapsed())
     }
 
     /// The wall-clock time now.

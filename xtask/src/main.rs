@@ -37,7 +37,7 @@ enum Task {
     Coverage,
     /// Rewrite the generated files: schemas, expansions, golden outputs, compiler messages
     Gen,
-    /// Run what is too long for every submission: lifecycle tests over and over, properties with many cases
+    /// Run what is too long for every submission: the suite over and over, properties with many cases
     Soak(soak::Args),
     /// Check the rules of this project that no compiler knows: exit 0 if they hold, 1 if not
     Tidy,

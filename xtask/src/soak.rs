@@ -1,6 +1,6 @@
 //! What is too long for every submission, run once in a while: its figures belong into the note of a release.
 //!
-//! Lifecycle tests run again and again while every core is kept busy by somebody else, which is where a test that leans
+//! The whole suite runs again and again while every core is kept busy by somebody else, which is where a test that leans
 //! on time shows itself. Properties run with many cases, the simulated runtime with many seeds.
 
 use std::hint::spin_loop;
@@ -8,15 +8,14 @@ use std::num::NonZeroU32;
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{available_parallelism, scope};
-use std::time::Duration;
 
 use crate::{Done, root, say, stopwatch};
 
 /// How often, and how many.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Times that the lifecycle tests run
-    #[arg(long, default_value = "20")]
+    /// Times that the suite runs, with every core busy
+    #[arg(long, default_value = "50")]
     rounds: NonZeroU32,
     /// Cases of each property
     #[arg(long, default_value = "20000")]
@@ -26,29 +25,41 @@ pub(crate) struct Args {
     seeds: NonZeroU32,
 }
 
-/// The tests about starting, stopping and signals: the arguments after `cargo test`.
-const LIFECYCLE: [(&str, &[&str]); 3] = [
-    ("the program", &["--package", "tracecore-tests", "--test", "e2e", "--", "shutdown::", "surface::", "cli::"]),
-    ("the service", &["--package", "tracecore-tests", "--test", "it", "--", "start::", "shutdown::", "supervision::"]),
-    ("the servers", &["--package", "tracecore", "--lib", "--", "surface::", "net::"]),
+/// The suite: the arguments after `cargo test`. What compiles or compares files is left out: it says the same each time.
+const SUITE: [(&str, &[&str]); 4] = [
+    ("the libraries", &["--workspace", "--lib"]),
+    (
+        "the whole in one process",
+        &[
+            "--package",
+            "tracecore-tests",
+            "--test",
+            "it",
+            "--",
+            "--skip",
+            "ui::",
+            "--skip",
+            "expand::",
+            "--skip",
+            "generated::",
+        ],
+    ),
+    ("the simulated runtime", &["--package", "tracecore-tests", "--test", "sim"]),
+    ("the program", &["--package", "tracecore-tests", "--test", "e2e"]),
 ];
 
 pub(crate) fn run(args: &Args) -> Done {
-    let mut failed = 0;
-    for (what, arguments) in LIFECYCLE {
-        // Built first, so that the times are those of the tests.
+    // Built first, so that the times are those of the tests.
+    for (_, arguments) in SUITE {
         if !test(&["--no-run"], arguments, &[])? {
             return Ok(ExitCode::FAILURE);
         }
-        let (failures, times) = busy(|| again(args.rounds, arguments))?;
-        failed += failures;
-        let (shortest, longest) = (times.iter().min(), times.iter().max());
-        let [shortest, longest] = [shortest, longest].map(|time| time.map_or(0.0, Duration::as_secs_f64));
-        say(format_args!(
-            "{what}: {} rounds with every core busy, {failures} failed, {shortest:.1} to {longest:.1} s each",
-            args.rounds
-        ));
     }
+    let rounds = args.rounds;
+    let failed = busy(|| {
+        (1..=rounds.get()).try_fold(0, |failed, round| Ok::<_, std::io::Error>(failed + suite(round, rounds)?))
+    })?;
+    say(format_args!("the suite with every core busy: {failed} failures in {rounds} rounds"));
     let elapsed = stopwatch();
     let cases = args.cases.to_string();
     let held =
@@ -63,15 +74,18 @@ pub(crate) fn run(args: &Args) -> Done {
     Ok(if failed == 0 && held && simulated { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs tests `rounds` times: how many of these failed, and how long each took.
-fn again(rounds: NonZeroU32, arguments: &[&str]) -> Result<(u32, Vec<Duration>), std::io::Error> {
-    let (mut failures, mut times) = (0, Vec::new());
-    for _ in 0..rounds.get() {
+/// Runs the suite once, and tells how many of its parts failed.
+fn suite(round: u32, rounds: NonZeroU32) -> Result<u32, std::io::Error> {
+    let (mut failures, mut times, whole) = (0, Vec::new(), stopwatch());
+    for (what, arguments) in SUITE {
         let elapsed = stopwatch();
-        failures += u32::from(!test(&[], arguments, &[])?);
-        times.push(elapsed());
+        let passed = test(&[], arguments, &[])?;
+        failures += u32::from(!passed);
+        let verdict = if passed { "" } else { " and FAILED" };
+        times.push(format!("{what} {:.0} s{verdict}", elapsed().as_secs_f64()));
     }
-    Ok((failures, times))
+    say(format_args!("round {round} of {rounds}: {:.0} s ({})", whole().as_secs_f64(), times.join(", ")));
+    Ok(failures)
 }
 
 /// Runs `cargo test`, and tells whether it passed. What failed is on the terminal.

@@ -124,7 +124,7 @@ pub use self::payload::{Points, logs, metrics, name_of, points, spans};
 pub use self::processor::{Background, ProcessFailure, ScriptedProcessor};
 pub use self::receiver::{Command, ReceiveFailure, ScriptedReceiver};
 pub use self::script::{Scripts, Start};
-pub use self::service::{TestService, build, build_error, config, pipeline};
+pub use self::service::{TestService, build, build_error, build_with, config, pipeline};
 pub use self::telemetry::{TelemetrySnapshot, sample, scrape};
 pub use self::wait::wait_until;
 

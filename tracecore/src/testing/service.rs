@@ -69,14 +69,22 @@ pub fn config(yaml: &str) -> Config {
 /// # Panics
 /// When there is no such service, with all that is wrong.
 pub fn build(yaml: &str) -> (Service, Subscription) {
-    build_with(yaml, |builder| builder)
+    build_by(yaml, |builder| builder)
 }
 
-fn build_with(yaml: &str, with: impl FnOnce(Builder) -> Builder) -> (Service, Subscription) {
-    let build = BuildInfo::new("tracecore-tests", "1.2.3", "");
-    let resource = Resource::detect(&build).with("host.name", "node-7").with("service.instance.id", "one");
+/// As [`build`], with a wall clock of the test's own.
+///
+/// # Panics
+/// As [`build`].
+pub fn build_with(yaml: &str, clock: Clock) -> (Service, Subscription) {
+    build_by(yaml, |builder| builder.clock(clock))
+}
+
+fn build_by(yaml: &str, with: impl FnOnce(Builder) -> Builder) -> (Service, Subscription) {
     // A round second, so that start times can be read off.
     let clock = Clock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000));
+    let build = BuildInfo::new("tracecore-tests", "1.2.3", "");
+    let resource = Resource::detect(&build).with("host.name", "node-7").with("service.instance.id", "one");
     let builder = Service::builder().build_info(build).resource(resource).clock(clock).events_enabled(events_enabled());
     let service = with(builder).build(config(yaml), &registry()).unwrap_or_else(|error| panic!("{error}"));
     let events = service.events().subscribe(Filter::all());
@@ -126,7 +134,19 @@ impl TestService {
     /// # Panics
     /// When there is no such service, when it does not start, and when it does not get ready.
     pub async fn start(yaml: &str) -> TestService {
-        let mut service = TestService::try_start(yaml).await.unwrap_or_else(|error| panic!("{error}"));
+        TestService::start_built(build(yaml)).await
+    }
+
+    /// As [`TestService::start`], with a wall clock of the test's own.
+    ///
+    /// # Panics
+    /// As [`TestService::start`].
+    pub async fn start_with(yaml: &str, clock: Clock) -> TestService {
+        TestService::start_built(build_with(yaml, clock)).await
+    }
+
+    async fn start_built(built: (Service, Subscription)) -> TestService {
+        let mut service = TestService::try_start_built(built).await.unwrap_or_else(|error| panic!("{error}"));
         service.wait_ready().await;
         service
     }
@@ -136,11 +156,7 @@ impl TestService {
     /// # Panics
     /// As [`TestService::start`].
     pub async fn start_in(memory: Memory, yaml: &str) -> TestService {
-        let (service, events) = build_with(yaml, |builder| builder.memory(memory));
-        let running = service.start().await.unwrap_or_else(|error| panic!("{error}"));
-        let mut service = TestService { running, events, heard: Heard::default(), restarts: HashMap::new() };
-        service.wait_ready().await;
-        service
+        TestService::start_built(build_by(yaml, |builder| builder.memory(memory))).await
     }
 
     /// Starts the service that this YAML asks for. It may not be ready yet.
@@ -151,7 +167,10 @@ impl TestService {
     /// # Panics
     /// When there is no such service.
     pub async fn try_start(yaml: &str) -> Result<TestService, StartError> {
-        let (service, events) = build(yaml);
+        TestService::try_start_built(build(yaml)).await
+    }
+
+    async fn try_start_built((service, events): (Service, Subscription)) -> Result<TestService, StartError> {
         let running = service.start().await?;
         Ok(TestService { running, events, heard: Heard::default(), restarts: HashMap::new() })
     }

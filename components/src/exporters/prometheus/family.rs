@@ -17,6 +17,10 @@ const MIN_SPELLINGS: usize = 64;
 
 const NANOS_PER_MILLI: u64 = 1_000_000;
 
+/// How long nothing but older points must come until they are believed: the clock of their sender was set back. Batches
+/// that overtake each other on the way are apart by less, and what is newer comes between them.
+const SET_BACK: Duration = Duration::from_secs(30);
+
 /// The Prometheus type of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -67,6 +71,8 @@ struct Series {
     /// The time of the last point, in nanoseconds since the Unix epoch.
     time: u64,
     updated: Instant,
+    /// Since when nothing but older points came, and the time of the last of them.
+    behind: Option<(Instant, u64)>,
     /// `None` once its sender has said that it ends: it is kept, so that an older point that comes late does not revive it.
     value: Option<Value>,
 }
@@ -108,7 +114,7 @@ impl Family {
 
     /// Adds a series that has no value yet.
     pub(super) fn insert(&mut self, identity: PreparedLabels, labels: PreparedLabels, now: Instant) -> Slot {
-        let series = Some(Series { labels, time: 0, updated: now, value: None });
+        let series = Some(Series { labels, time: 0, updated: now, behind: None, value: None });
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.series[slot] = series;
@@ -151,7 +157,7 @@ impl Family {
         now: Instant,
     ) -> Result<(), Reason> {
         let Some(series) = self.series[slot].as_mut() else { return Ok(()) };
-        series.check_order(point, temporality)?;
+        series.take_turn(point, temporality, now)?;
         if point.is_stale {
             series.value = None;
         } else {
@@ -162,7 +168,9 @@ impl Family {
                 (none, _) => *none = Some(scratch.clone()),
             }
         }
-        series.time = series.time.max(point.time);
+        if point.time != 0 {
+            series.time = point.time;
+        }
         series.updated = now;
         Ok(())
     }
@@ -210,6 +218,23 @@ impl Family {
 }
 
 impl Series {
+    /// Refuses a point that comes too late, unless the clock of its sender was set back: then it would be refused until
+    /// that clock is where it was, and the series would stand still meanwhile.
+    fn take_turn(&mut self, point: &Point<'_>, temporality: Temporality, now: Instant) -> Result<(), Reason> {
+        let order = self.check_order(point, temporality);
+        if order.is_err() && point.time < self.time {
+            let (since, last) = self.behind.unwrap_or((now, point.time));
+            if point.time <= last || now.saturating_duration_since(since) < SET_BACK {
+                self.behind = Some((since, point.time.max(last)));
+                return order;
+            }
+        } else {
+            order?;
+        }
+        self.behind = None;
+        Ok(())
+    }
+
     /// Refuses a point that says what is known already. One without a time is taken as it comes.
     fn check_order(&self, point: &Point<'_>, temporality: Temporality) -> Result<(), Reason> {
         match (point.time, temporality) {

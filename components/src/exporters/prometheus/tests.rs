@@ -352,6 +352,48 @@ fn an_older_point_does_not_replace_a_newer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_series_follows_its_senders_clock_when_it_is_set_back() {
+    let fixture = Fixture::new();
+    fixture.take([counter([point(3600, 5)]), gauge("g", [point(3600, 5)])]);
+    let refused = [(Reason::Superseded, 2)];
+    for (second, value) in [(10, 6), (11, 7), (12, 8)] {
+        assert_refused(&fixture.take([counter([point(second, value)]), gauge("g", [point(second, value)])]), &refused);
+        assert_eq!(fixture.samples(), ["g 5", "n_total 5"], "they may be late");
+        advance(Duration::from_secs(10)).await;
+    }
+    assert_refused(&fixture.take([counter([point(12, 8)])]), &[(Reason::Superseded, 1)]);
+    assert_refused(&fixture.take([counter([point(13, 9)]), gauge("g", [point(13, 9)])]), &[]);
+    assert_refused(&fixture.take([counter([point(14, 10)]), gauge("g", [point(14, 10)])]), &[]);
+    assert_eq!(fixture.samples(), ["g 10", "n_total 10"], "nothing newer came: it is the clock");
+
+    // One that is late among newer ones is late, however long that goes on.
+    for second in 15_u32..25 {
+        fixture.take([counter([point(second.into(), second.into())])]);
+        advance(Duration::from_secs(10)).await;
+        assert_refused(&fixture.take([counter([point(u64::from(second) - 10, 1)])]), &[(Reason::Superseded, 1)]);
+    }
+    assert_eq!(fixture.samples(), ["g 10", "n_total 24"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn differences_are_added_up_when_their_senders_clock_is_set_back() {
+    let fixture = Fixture::new();
+    fixture.take([delta(3600, 3601, 10)]);
+    let out_of_order = [(Reason::OutOfOrder, 1)];
+    for second in 10..13 {
+        assert_refused(&fixture.take([delta(second, second + 1, 1)]), &out_of_order);
+        advance(Duration::from_secs(10)).await;
+    }
+    assert_refused(&fixture.take([delta(12, 13, 1)]), &out_of_order);
+    assert_refused(&fixture.take([delta(13, 14, 1)]), &[]);
+    assert_refused(&fixture.take([delta(14, 15, 1)]), &[]);
+    advance(Duration::from_secs(60)).await;
+    assert_refused(&fixture.take([delta(14, 15, 1)]), &out_of_order);
+    assert_refused(&fixture.take([delta(13, 15, 1)]), &out_of_order);
+    assert_eq!(fixture.samples(), ["n_total 12"], "what is known is not added twice, however often it comes");
+}
+
+#[tokio::test(start_paused = true)]
 async fn series_beyond_the_limit_are_counted_and_make_no_room_for_themselves() {
     let fixture = Fixture::with(|config| {
         config.without_scope_info = true;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use http::Uri;
 use http::uri::Scheme;
+use hyper_util::client::legacy::connect::dns::GaiResolver;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -38,14 +39,22 @@ pub trait Connect: Send + Sync + 'static {
     fn connect(&self, uri: Uri) -> impl Future<Output = io::Result<Self::Io>> + Send;
 }
 
-/// Connections over TCP. A name with several addresses is tried by all of them, IPv6 and IPv4 side by side.
+/// Connections over TCP. A name with several addresses is tried by all of them, IPv6 and IPv4 side by side. It is looked
+/// up, by `R`, for every connection: a backend that moves is found without a restart.
 #[derive(Clone, Debug)]
-pub struct Tcp(HttpConnector);
+pub struct Tcp<R = GaiResolver>(HttpConnector<R>);
 
 impl Tcp {
     /// `limit` is divided among the addresses of a name, so that one that is dead does not use up the time of the others.
     pub fn new(limit: Duration) -> Self {
-        let mut connector = HttpConnector::new();
+        Tcp::resolving(GaiResolver::new(), limit)
+    }
+}
+
+impl<R> Tcp<R> {
+    /// Connections to the addresses that `resolver` gives.
+    pub(super) fn resolving(resolver: R, limit: Duration) -> Self {
+        let mut connector = HttpConnector::new_with_resolver(resolver);
         connector.set_connect_timeout(Some(limit));
         // Requests are written whole: waiting to fill a packet only adds latency.
         connector.set_nodelay(true);
@@ -54,7 +63,10 @@ impl Tcp {
     }
 }
 
-impl Connect for Tcp {
+impl<R: Clone + Send + Sync + 'static> Connect for Tcp<R>
+where
+    HttpConnector<R>: Service<Uri, Response = TokioIo<TcpStream>, Error: Error + Send + Sync, Future: Send>,
+{
     type Io = TcpStream;
 
     async fn connect(&self, uri: Uri) -> io::Result<TcpStream> {

@@ -1,12 +1,14 @@
 //! The client against our own server, and against peers that misbehave on purpose.
 
 use std::convert::Infallible;
-use std::future::pending;
+use std::future::{pending, ready};
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Mutex;
 
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
+use hyper_util::client::legacy::connect::dns::Name;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -333,6 +335,55 @@ async fn a_connection_that_takes_too_long_is_given_up() {
     let error = client.send(ask(([192, 0, 2, 1], 80).into(), "/")).await.unwrap_err();
     assert_eq!(Report(&error).to_string(), "no answer within 1s");
     assert_eq!(seen.life()[2..], [Created, Failed(ConnectFailure::Abandoned)]);
+}
+
+/// A peer on this address that says its name to each connection, until it is dropped.
+async fn named(name: &'static str, ip: [u8; 4], port: u16) -> (SocketAddr, JoinSet<()>) {
+    let listener = TcpListener::bind(SocketAddr::from((ip, port))).await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut task = JoinSet::new();
+    task.spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            read_request(&mut stream).await;
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{name}", name.len());
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    (addr, task)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_is_looked_up_for_every_connection() {
+    let (old, old_peer) = named("old", [127, 0, 0, 1], 0).await;
+    let (new, _new_peer) = named("new", [127, 0, 0, 2], old.port()).await;
+    let addresses = Arc::new(Mutex::new(None));
+    let asked = Arc::clone(&addresses);
+    let resolver = service_fn(move |_: Name| {
+        let address: Option<SocketAddr> = *asked.lock().unwrap();
+        let addresses = address.ok_or_else(|| io::Error::other("no address is known for that name"));
+        ready(addresses.map(|address| std::iter::once(address)))
+    });
+    let seen = Recorder::new();
+    let client = Client::over(Tcp::resolving(resolver, CONNECT_TIMEOUT), ClientLimits::default(), seen.clone());
+    let ask = async || {
+        let uri = format!("http://backend.example:{}/", old.port());
+        client.send(Request::post(uri).body(Bytes::from_static(b"question")).unwrap()).await
+    };
+
+    let error = ask().await.unwrap_err();
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::Connect, Retry::Yes));
+    assert!(Report(&error).to_string().contains("no address is known"), "{}", Report(&error));
+    *addresses.lock().unwrap() = Some(old);
+    assert_eq!(ask().await.unwrap().body(), "old");
+    seen.wait_for(Closed, 1).await;
+    *addresses.lock().unwrap() = Some(new);
+    drop(old_peer);
+    assert_eq!(ask().await.unwrap().body(), "new");
+    seen.wait_for(Closed, 2).await;
+    *addresses.lock().unwrap() = None;
+    assert!(ask().await.is_err(), "nor is an address kept that is none any more");
+    assert_eq!(seen.life().iter().filter(|told| matches!(told, Failed(ConnectFailure::Other))).count(), 2);
 }
 
 #[tokio::test(start_paused = true)]
