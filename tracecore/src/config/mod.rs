@@ -35,8 +35,9 @@ pub use source::{Loaded, Source, UriError, load};
 pub use substitute::{MAX_REFERENCE_DEPTH, MAX_REFERENCES};
 pub use telemetry::{EventMirrors, EventPipeline, Paths, Push, Readiness, StatusPage, Telemetry, Traces};
 pub use value::{
-    ByteSize, ByteSizeError, ClientAuth, Delay, DurationError, Endpoint, EndpointError, GrpcEndpoint, GrpcEndpointError, HttpUrl, HttpUrlError, MountPath,
-    MountPathError, Named, Period, Ratio, RatioError, Secret, ServerAuth, ServerTls,
+    ByteSize, ByteSizeError, ClientAuth, Delay, DurationError, Endpoint, EndpointError, GrpcEndpoint,
+    GrpcEndpointError, HttpUrl, HttpUrlError, MountPath, MountPathError, Named, Period, Ratio, RatioError, Secret,
+    ServerAuth, ServerTls,
 };
 pub use yaml::{MAX_DEPTH, MAX_ERRORS, MAX_NODES, MAX_SOURCE_BYTES};
 

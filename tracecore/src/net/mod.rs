@@ -43,8 +43,8 @@ pub use client::{
 pub use component::{ListenerFailed, serve_component};
 pub use handler::{HttpService, RequestBody};
 pub use http2::{
-    CONNECTION_WINDOW_BYTES, Http2, MAX_CONTROL_FRAMES, MAX_FRAME_BYTES, MAX_PENDING_RESETS, MAX_STREAMS,
-    PING_TIMEOUT, STREAM_WINDOW_BYTES,
+    CONNECTION_WINDOW_BYTES, Http2, MAX_CONTROL_FRAMES, MAX_FRAME_BYTES, MAX_PENDING_RESETS, MAX_STREAMS, PING_TIMEOUT,
+    STREAM_WINDOW_BYTES,
 };
 pub use request::{Finished, Method, RequestSpan, Route};
 pub use server::{Server, serve};

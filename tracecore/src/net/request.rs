@@ -10,8 +10,8 @@ use std::time::Duration;
 use http::{Request, Response, StatusCode};
 use http_body_util::Either;
 
-use super::handler::{AnswerBody, HttpService, LastWord};
 use super::Observer;
+use super::handler::{AnswerBody, HttpService, LastWord};
 use crate::telemetry::StatusClass;
 use crate::time::Instant;
 

@@ -45,17 +45,14 @@ impl Grpc {
         Grpc(Arc::new(Shared { intake, limit }))
     }
 
-    async fn export(
-        &self,
-        signal: Signal,
-        encoding: Encoding,
-        head: &Parts,
-        body: RequestBody,
-    ) -> Result<(), Status> {
+    async fn export(&self, signal: Signal, encoding: Encoding, head: &Parts, body: RequestBody) -> Result<(), Status> {
         let Shared { intake, limit } = &*self.0;
         let deadline = deadline(&head.headers)?;
         if head.headers.get(TE).is_none_or(|te| te != "trailers") {
-            return Err(Status::new(Code::InvalidArgument, "`te: trailers` is missing: a proxy does not pass trailers"));
+            return Err(Status::new(
+                Code::InvalidArgument,
+                "`te: trailers` is missing: a proxy does not pass trailers",
+            ));
         }
         let (compressed, message) = collect(body, *limit).await?;
         let message = match (compressed, encoding) {
@@ -85,7 +82,8 @@ impl HttpService for Grpc {
             return Reply::not_grpc(StatusCode::UNSUPPORTED_MEDIA_TYPE);
         }
         let Some(signal) = signal_of_grpc_path(head.uri.path()) else {
-            let unknown = Status::new(Code::Unimplemented, "no such method: there is Export of traces, metrics and logs");
+            let unknown =
+                Status::new(Code::Unimplemented, "no such method: there is Export of traces, metrics and logs");
             return Reply::failure(Route::UNKNOWN, &unknown);
         };
         let route = Route(grpc_path(signal));

@@ -129,7 +129,9 @@ impl Shared {
             Encoding::Identity => body,
             encoding => decompress(encoding, &body, self.limit).map_err(|error| match error {
                 DecompressError::TooLarge(_) => self.too_large(),
-                corrupt @ DecompressError::Corrupt { .. } => Status::new(Code::InvalidArgument, corrupt.to_string()).into(),
+                corrupt @ DecompressError::Corrupt { .. } => {
+                    Status::new(Code::InvalidArgument, corrupt.to_string()).into()
+                }
             })?,
         };
         let batch = match format {

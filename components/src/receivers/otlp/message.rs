@@ -74,7 +74,11 @@ impl Collector {
                 self.state = State::Whole(*prefix, std::mem::take(message).into());
             }
         }
-        if piece.is_empty() { Ok(()) } else { Err(Status::new(Code::Unimplemented, "a call takes one message, not more")) }
+        if piece.is_empty() {
+            Ok(())
+        } else {
+            Err(Status::new(Code::Unimplemented, "a call takes one message, not more"))
+        }
     }
 
     /// The message, when the body has come to its end, and whether it is compressed.

@@ -123,7 +123,8 @@ mod tests {
 
     #[test]
     fn the_cut_of_the_reads_changes_nothing() {
-        let stream = [&[b'p'; PREFACE_BYTES][..], &frame(HEADERS, 0, 7), &frame(CONTINUATION, 4, 1), &frame(DATA, 1, 9)];
+        let stream =
+            [&[b'p'; PREFACE_BYTES][..], &frame(HEADERS, 0, 7), &frame(CONTINUATION, 4, 1), &frame(DATA, 1, 9)];
         let stream = stream.concat();
         for cut in 0..stream.len() {
             let mut frames = Frames::new();

@@ -46,7 +46,8 @@ where
     S: HttpService,
 {
     let streams = Streams::new(limits, &settings);
-    let io = TokioIo::new(Watched { io, streams: streams.clone(), frames: Frames::new(), arriving: true, stalled: false });
+    let io =
+        TokioIo::new(Watched { io, streams: streams.clone(), frames: Frames::new(), arriving: true, stalled: false });
     let handler = Handler { service, limits, observer, streams: streams.clone() };
     let mut http = http2::Builder::new(streams.clone());
     http.timer(TokioTimer::new())
