@@ -166,7 +166,11 @@ async fn accept(stream: TcpStream, tls: Option<TlsAcceptor>, behaviour: Behaviou
     };
 }
 
-async fn converse(io: impl AsyncRead + AsyncWrite + Unpin, behaviour: Behaviour, number: usize) -> Result<(), h2::Error> {
+async fn converse(
+    io: impl AsyncRead + AsyncWrite + Unpin,
+    behaviour: Behaviour,
+    number: usize,
+) -> Result<(), h2::Error> {
     let mut builder = h2::server::Builder::new();
     builder.initial_window_size(1 << 20).initial_connection_window_size(4 << 20).max_frame_size(1 << 20);
     let mut connection: Connection<_, Bytes> = builder.handshake(io).await?;
@@ -303,11 +307,9 @@ async fn fail(mut respond: SendResponse<Bytes>, answer: GrpcAnswer) -> Result<()
                 body.send_data(piece.slice(..granted?), false)?;
             }
         }
-        GrpcAnswer::Ok
-        | GrpcAnswer::Partial(_)
-        | GrpcAnswer::Breaks
-        | GrpcAnswer::GoesAway
-        | GrpcAnswer::Never => unreachable!("they are dealt with before"),
+        GrpcAnswer::Ok | GrpcAnswer::Partial(_) | GrpcAnswer::Breaks | GrpcAnswer::GoesAway | GrpcAnswer::Never => {
+            unreachable!("they are dealt with before")
+        }
     }
     Ok(())
 }

@@ -15,7 +15,9 @@ const MESSAGE_CHARS: usize = 300;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// There is nowhere to send a signal to.
-    #[error("there is no `endpoint`, nor one for each signal of its pipelines: set `endpoint`, or `traces_endpoint`, `metrics_endpoint`, `logs_endpoint`")]
+    #[error(
+        "there is no `endpoint`, nor one for each signal of its pipelines: set `endpoint`, or `traces_endpoint`, `metrics_endpoint`, `logs_endpoint`"
+    )]
     NoEndpoint,
     /// `authority` is none.
     #[error("authority: is no name of a host")]
@@ -77,7 +79,9 @@ impl Classify for Error {
 
     fn kind(&self) -> ErrorKind {
         match self {
-            Error::NoEndpoint | Error::Authority(_) | Error::Header { .. } | Error::Tls(_) | Error::Level(_) => ErrorKind::Init,
+            Error::NoEndpoint | Error::Authority(_) | Error::Header { .. } | Error::Tls(_) | Error::Level(_) => {
+                ErrorKind::Init
+            }
             Error::NotStarted | Error::NoEndpointFor(_) => ErrorKind::Init,
             Error::Encode(_) | Error::Compress(_) => ErrorKind::Marshal,
             Error::Call(error) => error.kind(),

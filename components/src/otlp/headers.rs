@@ -55,7 +55,9 @@ mod tests {
 
     #[test]
     fn a_header_that_cannot_be_sent_is_refused_without_its_value() {
-        for (name, value) in [("a b", "hunter2"), ("", "hunter2"), ("x", "hunter2\n"), ("TE", "hunter2"), ("grpc-timeout", "hunter2")] {
+        for (name, value) in
+            [("a b", "hunter2"), ("", "hunter2"), ("x", "hunter2\n"), ("TE", "hunter2"), ("grpc-timeout", "hunter2")]
+        {
             let error = read(name, value).unwrap_err();
             assert!(error.starts_with(&format!("headers: `{name}` ")) && !error.contains("hunter2"), "{error}");
         }

@@ -27,21 +27,26 @@ pub(super) struct Config {
     pub keepalive: Option<KeepaliveConfig>,
     /// The name of the server in the requests (`:authority`), where it is not the endpoint.
     pub authority: Option<String>,
-    /// Accepted for the Collector's sake. One connection to one address carries all requests, as with `pick_first`; after
+    /// Without effect, for files of the Collector. One connection to one address carries all requests, as with `pick_first`; after
     /// it has ended, the name is resolved anew.
     #[default]
-    pub balancer_name: Balancer,
-    /// Accepted for the Collector's sake. A request waits while a connection is made, and is tried again as
+    #[expect(dead_code, reason = "it is there for who has it in a file")]
+    balancer_name: Balancer,
+    /// Without effect, for files of the Collector. A request waits while a connection is made, and is tried again as
     /// `retry_on_failure` says.
     #[default(false)]
-    pub wait_for_ready: bool,
-    /// Accepted for the Collector's sake. Bytes; what is sent is not gathered in a buffer.
+    #[expect(dead_code, reason = "it is there for who has it in a file")]
+    wait_for_ready: bool,
+    /// Without effect, for files of the Collector. Bytes; what is sent is not gathered in a buffer.
     #[default(ByteSize::kib(512))]
-    pub write_buffer_size: ByteSize,
-    /// Accepted for the Collector's sake. Bytes; answers are small.
-    pub read_buffer_size: Option<ByteSize>,
+    #[expect(dead_code, reason = "it is there for who has it in a file")]
+    write_buffer_size: ByteSize,
+    /// Without effect, for files of the Collector. Bytes; answers are small.
+    #[expect(dead_code, reason = "it is there for who has it in a file")]
+    read_buffer_size: Option<ByteSize>,
     /// Not there yet: see `headers`.
-    pub auth: Option<ClientAuth>,
+    #[expect(dead_code, reason = "to have a value it would have to exist")]
+    auth: Option<ClientAuth>,
 }
 
 /// How requests are compressed.

@@ -57,11 +57,8 @@ impl Exporter for OtlpGrpc {
         let secured = config.endpoint.tls().unwrap_or(!config.tls.is_plaintext());
         let uri = |signal| config.endpoint.uri(secured, config.authority.as_deref(), grpc_path(signal));
         let [traces, metrics, logs] = [Signal::Traces, Signal::Metrics, Signal::Logs].map(uri);
-        let methods = [
-            traces.map_err(Error::Authority)?,
-            metrics.map_err(Error::Authority)?,
-            logs.map_err(Error::Authority)?,
-        ];
+        let methods =
+            [traces.map_err(Error::Authority)?, metrics.map_err(Error::Authority)?, logs.map_err(Error::Authority)?];
         let tls = secured.then(|| Arc::new(tls));
         Ok(OtlpGrpc { config, tls, compression, headers, methods, client: None, timeout: OnceLock::new() })
     }

@@ -63,9 +63,11 @@ mod tests {
     fn refused(status: u16, headers: &[(&'static str, &str)], body: &str) -> (String, Retry, Option<Duration>) {
         let mut answer = Answer { status: StatusCode::from_u16(status).unwrap(), ..Answer::default() };
         answer.body = body.to_owned().into();
-        answer.headers.extend(headers.iter().map(|(name, value)| {
-            (http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
-        }));
+        answer.headers.extend(
+            headers
+                .iter()
+                .map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())),
+        );
         let now = httpdate::parse_http_date("Fri, 27 Nov 2026 10:00:00 GMT").unwrap();
         let error = read(Signal::Logs, &answer, now).unwrap_err();
         (error.to_string(), error.retry(), error.retry_after())
@@ -106,8 +108,18 @@ mod tests {
     #[test]
     fn the_message_is_the_statuss_or_the_body_on_one_line() {
         let cases: [(u16, &[(&'static str, &str)], &str, &str); 4] = [
-            (400, &[("content-type", "application/json")], r#"{"message":"no such field"}"#, "400 Bad Request: no such field"),
-            (503, &[("content-type", "text/html")], "<html>\n<b>gone</b>", "503 Service Unavailable: <html> <b>gone</b>"),
+            (
+                400,
+                &[("content-type", "application/json")],
+                r#"{"message":"no such field"}"#,
+                "400 Bad Request: no such field",
+            ),
+            (
+                503,
+                &[("content-type", "text/html")],
+                "<html>\n<b>gone</b>",
+                "503 Service Unavailable: <html> <b>gone</b>",
+            ),
             (413, &[], "", "413 Payload Too Large"),
             (
                 301,

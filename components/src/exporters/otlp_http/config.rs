@@ -43,7 +43,8 @@ pub(super) struct Config {
     #[default(MAX_IDLE)]
     pub max_idle_conns: NonZeroUsize,
     /// Not there yet: see `headers`.
-    pub auth: Option<ClientAuth>,
+    #[expect(dead_code, reason = "to have a value it would have to exist")]
+    auth: Option<ClientAuth>,
 }
 
 const IDLE: Period = Period::secs(POOL_IDLE_TIMEOUT.as_secs());
