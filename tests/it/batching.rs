@@ -67,7 +67,8 @@ async fn a_merged_batch_is_cut_to_the_item_and_the_rest_waits_for_more() {
 async fn sizes_can_be_bytes() {
     let (source, mut sink) = (Source::new(), Sink::new());
     let size = metrics("a", 5).size();
-    let settings = format!("sending_queue: {{batch: {{sizer: bytes, min_size: {}, max_size: {}}}}}", 2 * size, 2 * size);
+    let settings =
+        format!("sending_queue: {{batch: {{sizer: bytes, min_size: {}, max_size: {}}}}}", 2 * size, 2 * size);
     let rig = Rig::start(&pipeline(&source, &sink, &settings)).await;
     for name in ["a", "b", "c"] {
         assert!(source.emit(metrics(name, 5)).await.is_accepted());
@@ -119,7 +120,8 @@ async fn a_batch_under_which_the_exporter_panics_costs_itself_alone_among_merged
 #[tokio::test(start_paused = true)]
 async fn the_sender_of_a_batch_that_was_cut_hears_once_and_of_the_piece_it_must_send_again() {
     let (source, sink) = (Source::new(), Sink::new());
-    let mut answers = [Answer::Accept, Answer::Fail(ExportFailure::Away), Answer::Fail(ExportFailure::Refused)].into_iter();
+    let mut answers =
+        [Answer::Accept, Answer::Fail(ExportFailure::Away), Answer::Fail(ExportFailure::Refused)].into_iter();
     sink.answer(move |_| answers.next().unwrap_or(Answer::Accept));
     let settings = "retry_on_failure: {enabled: false}
 sending_queue: {wait_for_result: true, num_consumers: 1, batch: {min_size: 2, max_size: 2}}";

@@ -8,8 +8,8 @@ use tracecore::emit::{Refusal, Verdict};
 use tracecore::memory::Memory;
 use tracecore::status::State;
 use tracecore::testing::{
-    Answer, RecordingExporter as Sink, ScriptedReceiver as Source, TestService as Rig, assert_event, build_error, metrics,
-    needs_events, pipeline,
+    Answer, RecordingExporter as Sink, ScriptedReceiver as Source, TestService as Rig, assert_event, build_error,
+    metrics, needs_events, pipeline,
 };
 
 const MIB: u64 = 1 << 20;

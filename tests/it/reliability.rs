@@ -26,7 +26,10 @@ const QUEUES: [&str; 2] = ["", ", batch: {min_size: 1000, max_size: 2000}"];
 /// The numbers of the batches in a request.
 fn numbers(batch: &Batch) -> BTreeSet<usize> {
     let View::Metrics(resources) = batch.view() else { panic!("{} where metrics are expected", batch.signal()) };
-    resources.flat_map(|resource| resource.metrics()).map(|(_, _, metric)| metric.name.parse().expect("a number")).collect()
+    resources
+        .flat_map(|resource| resource.metrics())
+        .map(|(_, _, metric)| metric.name.parse().expect("a number"))
+        .collect()
 }
 
 /// The numbers of what the exporter took: each item once.

@@ -152,10 +152,8 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let percentages = [
-            ("limit_percentage", self.limit_percentage),
-            ("spike_limit_percentage", self.spike_limit_percentage),
-        ];
+        let percentages =
+            [("limit_percentage", self.limit_percentage), ("spike_limit_percentage", self.spike_limit_percentage)];
         for (key, percentage) in percentages {
             if percentage > 100 {
                 return Err(Error::Percentage(key));
@@ -244,7 +242,8 @@ impl Processor for MemoryLimiter {
         self.bounds = Some(bounds);
         cx.telemetry.soft_limit_bytes.set(bounds.soft as f64, ());
         cx.telemetry.hard_limit_bytes.set(bounds.hard as f64, ());
-        let Config { min_gc_interval_when_soft_limited: soft, min_gc_interval_when_hard_limited: hard, .. } = &self.config;
+        let Config { min_gc_interval_when_soft_limited: soft, min_gc_interval_when_hard_limited: hard, .. } =
+            &self.config;
         if soft.is_some() || hard.is_some() {
             tracing::warn!(component = %cx.id(), "min_gc_interval_when_soft_limited and _hard_limited have no effect: there is no garbage to collect; remove them");
         }
@@ -311,7 +310,10 @@ mod tests {
         for (config, message) in [
             (config(), "`limit_mib` or `limit_percentage` is needed"),
             (Config { limit_percentage: 101, ..config() }, "`limit_percentage` is in percent"),
-            (Config { limit_mib: 5, spike_limit_percentage: 101, ..config() }, "`spike_limit_percentage` is in percent"),
+            (
+                Config { limit_mib: 5, spike_limit_percentage: 101, ..config() },
+                "`spike_limit_percentage` is in percent",
+            ),
             (Config { limit_mib: 5, spike_limit_mib: 5, ..config() }, "`spike_limit_mib` must be below `limit_mib`"),
             (
                 Config { limit_percentage: 5, spike_limit_percentage: 9, ..config() },
@@ -327,9 +329,18 @@ mod tests {
     fn pressure_goes_when_clearly_less_is_used_and_not_before() {
         use Pressure::{Hard, None, Soft};
         let mut pressure = None;
-        for (used, expected) in
-            [(79, None), (80, Soft), (79, Soft), (77, Soft), (76, None), (79, None), (100, Hard), (99, Soft), (78, Soft), (0, None)]
-        {
+        for (used, expected) in [
+            (79, None),
+            (80, Soft),
+            (79, Soft),
+            (77, Soft),
+            (76, None),
+            (79, None),
+            (100, Hard),
+            (99, Soft),
+            (78, Soft),
+            (0, None),
+        ] {
             pressure = BOUNDS.pressure(used, pressure);
             assert_eq!(pressure, expected, "at {used}");
         }

@@ -73,7 +73,9 @@ pub(super) fn map(
                             named.id
                         )
                     }
-                    None => format!("`{}` changes nothing: exporters.{id} has a `sending_queue.batch` of its own", named.id),
+                    None => {
+                        format!("`{}` changes nothing: exporters.{id} has a `sending_queue.batch` of its own", named.id)
+                    }
                 };
                 let path = format!("service.pipelines.{}.processors", pipeline.id);
                 warnings.push(Warning { path, origin: named.origin.clone(), message });

@@ -37,7 +37,6 @@ pub use substitute::{MAX_REFERENCE_DEPTH, MAX_REFERENCES};
 pub use telemetry::{EventMirrors, EventPipeline, Paths, Push, Readiness, StatusPage, Telemetry, Traces};
 pub use value::{
     ByteSize, ByteSizeError, ClientAuth, Delay, DurationError, Endpoint, EndpointError, GrpcEndpoint,
-    ByteSize, ByteSizeError, ClientAuth, Delay, DurationError, Endpoint, EndpointError, GrpcEndpoint,
     GrpcEndpointError, HttpUrl, HttpUrlError, Literal, MountPath, MountPathError, Named, Pattern, PatternError, Period,
     Ratio, RatioError, Secret, ServerAuth, ServerTls,
 };

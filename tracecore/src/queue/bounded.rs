@@ -123,7 +123,8 @@ impl Queue {
     }
 
     fn taken(self: &Arc<Self>, Run { batches, cut }: Run<Queued>) -> Taken {
-        let source = |Waiting { load, batch: Queued { batch, passage, reply }, .. }| Source { batch, passage, reply, load };
+        let source =
+            |Waiting { load, batch: Queued { batch, passage, reply }, .. }| Source { batch, passage, reply, load };
         let mut taken = Taken::new(self, batches.into_iter().map(source).collect());
         if let (Some(cut), Some(merging)) = (cut, &self.merging) {
             self.cut(&mut taken, cut, merging);

@@ -123,8 +123,7 @@ pub(super) struct Lanes<B> {
 
 impl<B> Lanes<B> {
     pub(super) fn new(merging: Option<Merging>, clock: fn() -> Instant) -> Self {
-        let lanes =
-            [(); LANES].map(|()| Lane { waiting: VecDeque::new(), size: 0, due: None, cutting: false });
+        let lanes = [(); LANES].map(|()| Lane { waiting: VecDeque::new(), size: 0, due: None, cutting: false });
         Lanes { merging, clock, lanes }
     }
 

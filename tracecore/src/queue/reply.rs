@@ -28,8 +28,7 @@ struct Fan {
 }
 
 /// From the best to what the sender must act on first.
-const FATES: [Outcome; 3] =
-    [Outcome::Delivered, Outcome::Lost { retryable: false }, Outcome::Lost { retryable: true }];
+const FATES: [Outcome; 3] = [Outcome::Delivered, Outcome::Lost { retryable: false }, Outcome::Lost { retryable: true }];
 
 impl Reply {
     pub(super) fn to(sender: oneshot::Sender<Outcome>) -> Self {

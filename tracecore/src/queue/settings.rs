@@ -192,15 +192,24 @@ impl Batching {
             return Some(("sizer", "must be items or bytes: a merged batch is one request, however large".to_owned()));
         }
         if max > 0 && max < min {
-            return Some(("max_size", format!("must be at least min_size, which is {min}, or 0 for no limit; not {max}")));
+            return Some((
+                "max_size",
+                format!("must be at least min_size, which is {min}, or 0 for no limit; not {max}"),
+            ));
         }
         if unit == queue.sizer && min > queue.queue_size.get() {
             let size = queue.queue_size;
-            return Some(("min_size", format!("must be at most queue_size, which is {size}: no more than that waits; not {min}")));
+            return Some((
+                "min_size",
+                format!("must be at most queue_size, which is {size}: no more than that waits; not {min}"),
+            ));
         }
         if unit == Sizer::Bytes && min > queue.max_bytes.get() {
             let most = queue.max_bytes;
-            return Some(("min_size", format!("must be at most max_bytes, which is {most}: no more than that waits; not {min}")));
+            return Some((
+                "min_size",
+                format!("must be at most max_bytes, which is {most}: no more than that waits; not {min}"),
+            ));
         }
         if !self.partition.metadata_keys.is_empty() {
             let message = "is not supported yet: remove it, and batches of all clients are merged; to keep clients apart, give \

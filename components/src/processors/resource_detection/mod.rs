@@ -116,7 +116,9 @@ enum Error {
     #[kind(Parse)]
     Pair { position: usize },
     /// The environment does not name the node.
-    #[error("the environment variable {0} is not set: set it from `spec.nodeName` by the downward API, or name another one in `k8snode.node_from_env_var`")]
+    #[error(
+        "the environment variable {0} is not set: set it from `spec.nodeName` by the downward API, or name another one in `k8snode.node_from_env_var`"
+    )]
     #[kind(Enumerate)]
     NoNode(String),
     /// A detector did not come back.

@@ -85,8 +85,14 @@ service:
     assert_eq!(queue(&config, "otlp"), r#"{"batch": {"sizer": items}}"#);
     let [mapped, other, plain] = &warnings(&config)[..] else { panic!("{:?}", config.warnings) };
     assert!(mapped.contains("service.pipelines.traces.processors: `batch` is done by the queue"), "{mapped}");
-    assert!(other.contains("`batch/slow` asks for another size or time than `batch` of the pipeline `traces`"), "{other}");
-    assert!(plain.contains("service.pipelines.logs/plain.exporters: what this pipeline sends is merged too"), "{plain}");
+    assert!(
+        other.contains("`batch/slow` asks for another size or time than `batch` of the pipeline `traces`"),
+        "{other}"
+    );
+    assert!(
+        plain.contains("service.pipelines.logs/plain.exporters: what this pipeline sends is merged too"),
+        "{plain}"
+    );
 }
 
 #[test]
@@ -94,7 +100,10 @@ fn what_it_cannot_have_is_an_error_with_its_place() {
     for (settings, message) in [
         ("{timeout: soon}", "env:S0:4:20: processors.batch.timeout: "),
         ("{send_batch_size: -1}", "env:S0:4:28: processors.batch.send_batch_size: "),
-        ("{send_batch_size: 9, send_batch_max_size: 3}", "processors.batch.send_batch_max_size: must be at least send_batch_size"),
+        (
+            "{send_batch_size: 9, send_batch_max_size: 3}",
+            "processors.batch.send_batch_max_size: must be at least send_batch_size",
+        ),
         ("{send_batch_max_size: 3}", "must be at least send_batch_size, which is 8192, or 0 for no limit; not 3"),
         ("{metadata_keys: [tenant]}", "env:S0:4:26: processors.batch.metadata_keys: is not supported yet"),
         ("{size: 3}", "env:S0:4:11: processors.batch.size: unknown key"),

@@ -53,10 +53,13 @@ impl ClientError {
 
     pub(super) fn of_http2(error: h2::Error) -> Self {
         // What this side found wrong: with one answer, or with the whole connection.
-        match (error.is_library() || error.is_go_away() && !error.is_remote(), error.is_reset()) {
-            (true, true) => ClientError::Head(MAX_ANSWER_HEADER_BYTES),
-            (true, false) if !error.is_io() => ClientError::Malformed(error.into()),
-            _ => ClientError::of_connection(error.into()),
+        let ours = error.is_library() || error.is_go_away() && !error.is_remote();
+        // So many headers that `h2` gave up on the connection.
+        let flooded = error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM);
+        match ours && !error.is_io() {
+            true if error.is_reset() || flooded => ClientError::Head(MAX_ANSWER_HEADER_BYTES),
+            true => ClientError::Malformed(error.into()),
+            false => ClientError::of_connection(error.into()),
         }
     }
 

@@ -290,7 +290,8 @@ impl Run {
             }
         }
         // What was cut off is put back in pieces that are as large as may be.
-        if cut && self.unit == Sizer::Items
+        if cut
+            && self.unit == Sizer::Items
             && let Some(first) = lane.batches.pop_front()
         {
             let max = usize::try_from(self.max).expect("it is small");
