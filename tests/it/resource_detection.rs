@@ -12,10 +12,10 @@ use tracecore::testing::{RecordingExporter as Sink, ScriptedReceiver as Source, 
 
 /// The root of a machine called `gpu-7`.
 fn machine() -> tempfile::TempDir {
-    let root = tempfile::tempdir().unwrap();
-    fs::create_dir(root.path().join("etc")).unwrap();
-    fs::write(root.path().join("etc/hostname"), "gpu-7\n").unwrap();
-    fs::write(root.path().join("etc/machine-id"), "cafe\n").unwrap();
+    let root = tempfile::tempdir().expect("a directory can be made");
+    fs::create_dir(root.path().join("etc")).expect("it is empty");
+    fs::write(root.path().join("etc/hostname"), "gpu-7\n").expect("it can be written");
+    fs::write(root.path().join("etc/machine-id"), "cafe\n").expect("it can be written");
     root
 }
 
@@ -37,7 +37,7 @@ fn two_resources() -> Batch {
         scope_logs: vec![ScopeLogs { log_records: vec![LogRecord::default()], ..ScopeLogs::default() }],
         ..ResourceLogs::default()
     });
-    Batch::from_decoded(&Decoded::Logs(LogsData { resource_logs: resource_logs.into() })).unwrap()
+    Batch::from_decoded(&Decoded::Logs(LogsData { resource_logs: resource_logs.into() })).expect("these are logs")
 }
 
 /// The attributes of each resource that came out, as `key=value`.

@@ -26,8 +26,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// What the other side did not take of a batch that it did take, or why it did not take it.
-pub(super) fn read(signal: Signal, answer: Answer) -> Result<Option<PartialSuccess>, Error> {
-    let status = status(&answer);
+pub(super) fn read(signal: Signal, answer: &Answer) -> Result<Option<PartialSuccess>, Error> {
+    let status = status(answer);
     if status.code != Code::Ok {
         let retry = if status.is_retryable() { Retry::Yes } else { Retry::Permanent };
         let message = Message::new(&status.message);

@@ -102,7 +102,7 @@ impl Exporter for OtlpGrpc {
             request
         };
         let answer = client.exchange(head, message.prefixed(prefix.encode())).await.map_err(Error::Call)?;
-        tell_of_partial(cx, answer::read(batch.signal(), answer)?);
+        tell_of_partial(cx, answer::read(batch.signal(), &answer)?);
         Ok(())
     }
 }

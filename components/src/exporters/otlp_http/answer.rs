@@ -107,7 +107,8 @@ mod tests {
 
     #[test]
     fn the_message_is_the_statuss_or_the_body_on_one_line() {
-        let cases: [(u16, &[(&'static str, &str)], &str, &str); 4] = [
+        type Headers = &'static [(&'static str, &'static str)];
+        let cases: [(u16, Headers, &str, &str); 4] = [
             (
                 400,
                 &[("content-type", "application/json")],
