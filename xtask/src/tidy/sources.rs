@@ -30,10 +30,15 @@ const UNFINISHED: [&str; 5] = [
 const SLEEPS: [&str; 6] = ["sleep", "sleep_until", "interval", "interval_at", "park_timeout", "recv_timeout"];
 
 /// Where a test does, with the reason.
-const MAY_SLEEP: [(&str, &str, &str); 5] = [
+const MAY_SLEEP: [(&str, &str, &str); 10] = [
     ("tracecore/src/testing/exporter.rs", "sleep", "the exporter that is slow when a test wants it to be"),
     ("tests/sim/main.rs", "recv_timeout", "the ceiling on a run that spins: nothing waits for it"),
     ("tests/sim/world.rs", "sleep_until", "a plan says when what happens, by a clock that is always paused"),
+    ("tests/dataplane/src/load.rs", "sleep", "how long a load lasts is what the bench is told"),
+    ("tests/dataplane/src/load.rs", "interval", "the rate of a load is what the bench is told"),
+    ("tests/dataplane/src/process.rs", "sleep", "the end of a program that is no child of an event loop is asked for"),
+    ("tests/dataplane/src/regimes.rs", "sleep", "what a program uses while nothing happens is a matter of time"),
+    ("tests/dataplane/src/testbed.rs", "sleep", "what a program uses while nothing happens is a matter of time"),
     ("tests/e2e/process.rs", "recv_timeout", "the ceiling on a line of a program that hangs: nothing waits for it"),
     ("tests/e2e/prometheus.rs", "recv_timeout", "the ceiling on a scrape that does not come: nothing waits for it"),
 ];
