@@ -5,6 +5,9 @@ use super::File;
 /// Past this, a file has a second subject.
 const LINES: usize = 400;
 
+/// What has a second subject and is not cut yet: nothing is to be added here.
+const TO_BE_CUT: [&str; 2] = ["tracecore/src/net/tls.rs", "tracecore/src/signal/edit/attributes.rs"];
+
 /// Where tasks are spawned and futures raced, with the reason. Everything else goes through `Cx`.
 const SEAMS: [(&str, &str); 5] = [
     ("tracecore/src/runtime/", "it owns the tasks"),
@@ -30,10 +33,20 @@ const UNFINISHED: [&str; 5] = [
 const SLEEPS: [&str; 6] = ["sleep", "sleep_until", "interval", "interval_at", "park_timeout", "recv_timeout"];
 
 /// Where a test does, with the reason.
-const MAY_SLEEP: [(&str, &str, &str); 5] = [
+const MAY_SLEEP: [(&str, &str, &str); 11] = [
     ("tracecore/src/testing/exporter.rs", "sleep", "the exporter that is slow when a test wants it to be"),
     ("tests/sim/main.rs", "recv_timeout", "the ceiling on a run that spins: nothing waits for it"),
     ("tests/sim/world.rs", "sleep_until", "a plan says when what happens, by a clock that is always paused"),
+    ("tests/dataplane/src/load.rs", "sleep", "how long a load lasts is what the bench is told"),
+    ("tests/dataplane/src/load.rs", "interval", "the rate of a load is what the bench is told"),
+    ("tests/dataplane/src/process.rs", "sleep", "the end of a program that is no child of an event loop is asked for"),
+    ("tests/dataplane/src/regimes.rs", "sleep", "what a program uses while nothing happens is a matter of time"),
+    ("tests/dataplane/src/testbed.rs", "sleep", "what a program uses while nothing happens is a matter of time"),
+    (
+        "tracecore/src/queue/tests/interleaving/sync.rs",
+        "sleep_until",
+        "the queue's own, which a schedule stands in for",
+    ),
     ("tests/e2e/process.rs", "recv_timeout", "the ceiling on a line of a program that hangs: nothing waits for it"),
     ("tests/e2e/prometheus.rs", "recv_timeout", "the ceiling on a scrape that does not come: nothing waits for it"),
 ];
@@ -51,7 +64,7 @@ pub(super) fn check(file: &File) -> Vec<String> {
     problems.extend(sleeps(file));
     problems.extend(spawns(file));
     let lines = file.code_lines();
-    if lines > LINES {
+    if lines > LINES && !TO_BE_CUT.contains(&file.path.as_str()) {
         problems.push(file.at(lines, &format!("{lines} lines of code: what is the second subject?")));
     }
     problems

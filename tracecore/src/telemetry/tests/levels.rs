@@ -151,7 +151,7 @@ fn busy(telemetry: &SelfTelemetry, size: Size) {
     }
     telemetry.service().ready(Duration::ZERO);
     telemetry.service().config_applied(Duration::ZERO);
-    telemetry.register_memory(&crate::memory::Memory::new(Some(1 << 30), || Some(1)));
+    telemetry.register_memory(&Memory::new(Some(1 << 30), || Some(1)));
 }
 
 #[test]
