@@ -22,7 +22,7 @@
 //! # use tracecore::signal::{Batch, Signal};
 //! # let batch = Batch::validate(Signal::Traces, bytes::Bytes::from_static(&[0x0A, 0]))?;
 //! # let edited = batch.edit(&mut InCluster("blue"));
-//! # assert_eq!(edited.size(), batch.size() + 32);
+//! # assert_eq!(edited.size(), batch.size() + 30);
 //! # Ok::<(), tracecore::signal::WireError>(())
 //! ```
 //!
