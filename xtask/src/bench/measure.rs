@@ -33,7 +33,7 @@ pub(crate) enum MeasureError {
         stderr: String,
     },
     /// Cargo did not say where the program is.
-    #[error("cargo built no benchmarks")]
+    #[error("cargo built no program of that name")]
     NotBuilt,
     /// The program printed something else.
     #[error("the benchmarks printed no table")]
@@ -48,7 +48,7 @@ pub(crate) enum MeasureError {
 
 /// What is measured of all benchmarks whose name contains `filter`; instructions only if valgrind is there.
 pub(crate) fn everything(filter: &str) -> Result<Table, MeasureError> {
-    let program = build(&[])?;
+    let program = build_benchmarks(&[])?;
     let mut table = time_and_allocations_of(&program, filter)?;
     match instructions_of(&program, filter) {
         Ok(instructions) => table.merge(instructions),
@@ -62,12 +62,12 @@ pub(crate) fn everything(filter: &str) -> Result<Table, MeasureError> {
 
 /// Processor time, and, in a program of its own, allocations.
 pub(crate) fn time_and_allocations(filter: &str) -> Result<Table, MeasureError> {
-    time_and_allocations_of(&build(&[])?, filter)
+    time_and_allocations_of(&build_benchmarks(&[])?, filter)
 }
 
 /// Instructions.
 pub(crate) fn instructions(filter: &str) -> Result<Table, MeasureError> {
-    instructions_of(&build(&[])?, filter)
+    instructions_of(&build_benchmarks(&[])?, filter)
 }
 
 fn time_and_allocations_of(times: &Path, filter: &str) -> Result<Table, MeasureError> {
@@ -79,7 +79,7 @@ fn time_and_allocations_of(times: &Path, filter: &str) -> Result<Table, MeasureE
         }
         Ok::<Table, MeasureError>(output(BENCHMARKS, command.stderr(Stdio::inherit()))?.stdout.parse()?)
     };
-    let allocations = build(&["--features", "allocations"])?;
+    let allocations = build_benchmarks(&["--features", "allocations"])?;
     let mut table = measure(times)?;
     table.merge(measure(&allocations)?);
     Ok(table)
@@ -163,15 +163,21 @@ fn collected(stderr: &str) -> Option<u64> {
 }
 
 /// Builds the benchmarks and says where they are.
-fn build(features: &[&str]) -> Result<PathBuf, MeasureError> {
+fn build_benchmarks(features: &[&str]) -> Result<PathBuf, MeasureError> {
+    let bench = ["bench", "--no-run", "--package", "tracecore-tests", "--bench", "costs"];
+    build("costs", &[&bench, features].concat())
+}
+
+/// Has Cargo build something: where the executable of this name is.
+pub(super) fn build(name: &str, arguments: &[&str]) -> Result<PathBuf, MeasureError> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| CARGO.into());
     let mut command = Command::new(cargo);
-    command.current_dir(root()).args(["bench", "--no-run", "--package", "tracecore-tests", "--bench", "costs"]);
-    command.args(["--message-format", "json-render-diagnostics"]).args(features).stderr(Stdio::inherit());
+    command.current_dir(root()).args(arguments);
+    command.args(["--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
     let messages = output(CARGO, &mut command)?.stdout;
     let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let executable = |artifact: Value| {
-        let ours = artifact["target"]["name"] == "costs";
+        let ours = artifact["target"]["name"] == name;
         artifact["executable"].as_str().filter(|_| ours).map(PathBuf::from)
     };
     artifacts.filter_map(executable).next_back().ok_or(MeasureError::NotBuilt)

@@ -1,12 +1,14 @@
-//! `cargo xtask bench`: runs the benchmarks of `tests/benches` and shows their figures.
+//! `cargo xtask bench`: runs the benchmarks of `tests/benches` and shows their figures; `cargo xtask bench dataplane` puts
+//! the whole program under load.
 
+mod dataplane;
 mod goals;
 mod measure;
 pub(crate) mod table;
 
 use std::process::ExitCode;
 
-use clap::ValueEnum;
+use clap::{Subcommand, ValueEnum};
 
 pub(crate) use measure::everything;
 
@@ -14,6 +16,7 @@ use crate::{Done, say};
 use table::Table;
 
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
     /// What to measure
     #[arg(value_enum, default_value_t = What::Time)]
@@ -21,6 +24,14 @@ pub(crate) struct Args {
     /// Only benchmarks whose name contains this
     #[arg(long, value_name = "TEXT", default_value = "")]
     filter: String,
+    #[command(subcommand)]
+    whole: Option<Whole>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Whole {
+    /// Put the program under load, between a load generator and a sink
+    Dataplane(dataplane::Args),
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -34,6 +45,9 @@ enum What {
 }
 
 pub(crate) fn run(args: &Args) -> Done {
+    if let Some(Whole::Dataplane(args)) = &args.whole {
+        return dataplane::run(args);
+    }
     let table = match args.what {
         What::Time => measure::time_and_allocations(&args.filter)?,
         What::Instructions => measure::instructions(&args.filter)?,
