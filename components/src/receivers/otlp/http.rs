@@ -148,7 +148,8 @@ impl Shared {
         let named = headers.get(CONTENT_ENCODING);
         let known = named.map_or(Some(Encoding::Identity), |value| Encoding::from_token(value.to_str().ok()?));
         known.filter(|encoding| self.encodings.contains(encoding)).ok_or_else(|| {
-            let status = Status::new(Code::InvalidArgument, "content-encoding names none that is taken");
+            let status =
+                Status::new(Code::InvalidArgument, "content-encoding names none that `compression_algorithms` takes");
             Failure { http: StatusCode::UNSUPPORTED_MEDIA_TYPE, status }
         })
     }
