@@ -169,12 +169,17 @@ async fn a_server_that_comes_back_gets_what_waited_for_it() {
 #[tokio::test]
 async fn calls_go_side_by_side_over_one_connection() {
     let mut server = GrpcServer::answering(|_| GrpcAnswer::Never).await;
-    let (rig, source) = sending(&server, "").await;
-    let waiting: Vec<_> = (0..8).map(|_| source.send(metrics("one", 1))).collect();
-    for _ in &waiting {
+    let source = Source::new();
+    let settings = "tls: {insecure: true}\nretry_on_failure: {enabled: false}";
+    let rig = Rig::start(&yaml(&source, server.address(), settings)).await;
+    // None of them waits for its result: one that waited would hold up the next.
+    for _ in 0..8 {
+        accepted(&source.emit(metrics("one", 1)).await);
+    }
+    for _ in 0..8 {
         assert_eq!(server.call().await.connection, 0);
     }
-    drop((server, waiting));
+    drop(server);
     rig.stop().await;
 }
 
