@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, TE, USER_AGENT};
+use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use tracecore::net::tls::ClientTls;
 use tracecore::net::{Client, ClientLimits, ClientSettings, Http2Settings, Keepalive, Protocol};
@@ -53,7 +54,11 @@ impl Exporter for OtlpGrpc {
             headers.insert(GRPC_ENCODING, HeaderValue::from_static(encoding));
         }
         // The settings are looked at in any case: what is wrong with them should not wait for the scheme to change.
-        let tls = ClientTls::new(config.tls.clone()).map_err(Error::Tls)?;
+        let mut tls = config.tls.clone();
+        // As in gRPC, whoever is asked under another name has a certificate for it.
+        let other = || config.authority.as_ref()?.parse::<Authority>().ok().map(|name| name.host().to_owned());
+        tls.server_name_override = tls.server_name_override.or_else(other);
+        let tls = ClientTls::new(tls).map_err(Error::Tls)?;
         let secured = config.endpoint.tls().unwrap_or(!config.tls.is_plaintext());
         let uri = |signal| config.endpoint.uri(secured, config.authority.as_deref(), grpc_path(signal));
         let [traces, metrics, logs] = [Signal::Traces, Signal::Metrics, Signal::Logs].map(uri);
