@@ -81,7 +81,7 @@ type Answers = Box<dyn FnMut(&GrpcCall) -> GrpcAnswer + Send>;
 pub struct GrpcServer {
     address: SocketAddr,
     calls: mpsc::UnboundedReceiver<GrpcCall>,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 #[derive(Clone)]
@@ -130,7 +130,7 @@ impl GrpcServer {
                 let _ = converse(io, behaviour, number).await;
             }
         });
-        GrpcServer { address, calls, _tasks: tasks }
+        GrpcServer { address, calls, tasks }
     }
 
     /// Where it listens.
@@ -144,6 +144,11 @@ impl GrpcServer {
     /// When none comes.
     pub async fn call(&mut self) -> GrpcCall {
         within_ceiling(self.calls.recv()).await.expect("the server holds the other end")
+    }
+
+    /// Ends it, and waits until its port is free.
+    pub async fn end(mut self) {
+        self.tasks.shutdown().await;
     }
 
     /// The calls that came and were not looked at.

@@ -128,7 +128,7 @@ pub struct HttpServer {
     address: SocketAddr,
     calls: mpsc::UnboundedReceiver<HttpCall>,
     closed: mpsc::UnboundedReceiver<usize>,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 #[derive(Clone)]
@@ -174,7 +174,7 @@ impl HttpServer {
                 let _ = behaviour.closed.send(number);
             }
         });
-        HttpServer { address, calls: received, closed: ended, _tasks: tasks }
+        HttpServer { address, calls: received, closed: ended, tasks }
     }
 
     /// Where it listens.
@@ -193,6 +193,11 @@ impl HttpServer {
     /// The requests that came and were not looked at.
     pub fn more(&mut self) -> Vec<HttpCall> {
         std::iter::from_fn(|| self.calls.try_recv().ok()).collect()
+    }
+
+    /// Ends it, and waits until its port is free.
+    pub async fn end(mut self) {
+        self.tasks.shutdown().await;
     }
 
     /// The number of the next connection that ended, by whomever.
@@ -240,6 +245,10 @@ async fn converse(mut io: Box<dyn Io>, behaviour: &Behaviour, number: usize) -> 
 /// The next request of a connection; `None` where it ends.
 async fn read(io: &mut Box<dyn Io>, received: &mut Vec<u8>, connection: usize) -> io::Result<Option<HttpCall>> {
     let end = loop {
+        if received.first().is_some_and(|first| !first.is_ascii_uppercase()) {
+            io.write_all(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n").await?;
+            return Ok(None);
+        }
         if let Some(end) = received.windows(HEAD_END.len()).position(|window| window == HEAD_END) {
             break end;
         }

@@ -30,6 +30,10 @@ const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 /// How long a connection that nothing uses is kept, as gRPC does: a receiver that collects once a minute keeps it.
 const IDLE: Duration = Duration::from_secs(30 * 60);
 
+/// Time to connect: shorter than the default of `timeout`, so that it is told that there is no connection and not only that
+/// an attempt took too long.
+const CONNECT: Duration = Duration::from_secs(4);
+
 /// Sends batches over OTLP/gRPC, to a backend or to another collector.
 #[exporter("otlp_grpc", aliases = ["otlp", "otlpexporter"], config = Config, error = Error)]
 struct OtlpGrpc {
@@ -82,7 +86,7 @@ impl Exporter for OtlpGrpc {
             permit_without_stream: keepalive.permit_without_stream,
         });
         // The time of an attempt is the runtime's to limit.
-        let limits = ClientLimits { request: Duration::MAX, idle: IDLE, ..ClientLimits::DEFAULT };
+        let limits = ClientLimits { request: Duration::MAX, connect: CONNECT, idle: IDLE, ..ClientLimits::DEFAULT };
         let protocol = Protocol::Http2(Http2Settings { origin, keepalive });
         self.client = Some(cx.client(ClientSettings { limits, protocol, tls: self.tls.clone() }));
         Ok(())

@@ -17,13 +17,14 @@ use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 use tower::{Service, ServiceExt};
 
 use super::error::cause;
 use super::pool::{Attempt, Open, Pool};
 use crate::error::Report;
 use crate::net::tls::{Alpn, ClientTls, TlsError, TlsFailure};
+use crate::time::Instant;
 
 /// What a connection is made of.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
@@ -174,16 +175,20 @@ impl Connector {
     }
 
     /// A connection that nobody is told of yet.
-    pub(super) async fn dial(&self, uri: Uri, alpn: Alpn) -> io::Result<Counted> {
+    pub(super) async fn dial(&self, uri: Uri, alpn: Alpn, deadline: Instant) -> io::Result<Counted> {
         let tls = match (&self.tls, uri.scheme() == Some(&Scheme::HTTPS)) {
             (_, false) => None,
             (Some(tls), true) => Some((tls, uri.host().unwrap_or_default().to_owned())),
             (None, true) => return Err(io::Error::new(io::ErrorKind::InvalidInput, "this client has no TLS")),
         };
-        let io = self.dial.dial(uri).await?;
+        let io = timeout_at(deadline, self.dial.dial(uri)).await.unwrap_or_else(|_| Err(late(self.limit)))?;
         let plaintext = tls.is_none();
         let io = match tls {
-            Some((tls, host)) => Box::new(tls.connect(&host, alpn, io).await?) as Box<dyn Stream>,
+            Some((tls, host)) => {
+                let secured = timeout_at(deadline, tls.connect(&host, alpn, io)).await;
+                let secured = secured.unwrap_or_else(|_| Err(TlsError::io(TlsFailure::Silent)))?;
+                Box::new(secured) as Box<dyn Stream>
+            }
             None => io,
         };
         Ok(Counted { io, noticed: Arc::default(), may_be_tls: plaintext, open: None })
@@ -191,8 +196,7 @@ impl Connector {
 
     async fn connect(self, uri: Uri) -> io::Result<TokioIo<Counted>> {
         let mut attempt = Attempt::new(Arc::clone(&self.pool));
-        let connected = timeout(self.limit, self.dial(uri, Alpn::Http1)).await;
-        match connected.unwrap_or_else(|_| Err(late(self.limit))) {
+        match self.dial(uri, Alpn::Http1, Instant::now() + self.limit).await {
             Ok(mut io) => {
                 io.open = Some(attempt.succeeded());
                 Ok(TokioIo::new(io))

@@ -122,7 +122,7 @@ impl Http2 {
         })
     }
 
-    async fn try_once(&self, head: Request<()>, payload: Payload) -> Result<Answer, Failed> {
+    async fn try_once(&self, head: Request<()>, mut payload: Payload) -> Result<Answer, Failed> {
         let began = Instant::now();
         let line = match self.slot.get() {
             Some(line) => line,
@@ -136,14 +136,19 @@ impl Http2 {
         let _checkout = Checkout::shared(Arc::clone(&self.pool), Arc::clone(&line.streams), began.elapsed());
         let (response, mut body) = sender.send_request(head, payload.is_empty()).map_err(failed)?;
         drop(sender);
+        let unwritten = payload.watch();
         if !payload.is_empty() {
             // The connection takes it whole and writes it as the other side lets it: it holds references, and no copy. If
             // the stream has ended by now, the answer, or the lack of one, says how.
             let _ = body.send_data(payload, true);
         }
-        let (head, body) = response.await.map_err(|error| self.failed(&line, error))?.into_parts();
-        let (body, trailers) = self.whole(&head.headers, body).await.map_err(Failed::Ended)?;
-        Ok(Answer { status: head.status, headers: head.headers, body, trailers })
+        let (head, answer) = response.await.map_err(|error| self.failed(&line, error))?.into_parts();
+        let (answer, trailers) = self.whole(&head.headers, answer).await.map_err(Failed::Ended)?;
+        // Of no use to a server that has answered, it would wait here for as long as the connection lives.
+        if Arc::strong_count(&unwritten) > 1 {
+            body.send_reset(Reason::CANCEL);
+        }
+        Ok(Answer { status: head.status, headers: head.headers, body: answer, trailers })
     }
 
     /// Of an error, what the server says about what it did with the request.
@@ -221,9 +226,9 @@ impl Http2 {
     async fn open(&self) -> io::Result<Arc<Line>> {
         let deadline = Instant::now() + self.limits.connect;
         let mut attempt = Attempt::new(Arc::clone(&self.pool));
-        let opened = timeout_at(deadline, self.shake_hands()).await;
-        let opened = opened.unwrap_or_else(|_| Err(late(self.limits.connect)));
-        let (sender, mut connection, noticed) = opened.inspect_err(|error| attempt.failed(ConnectFailure::of(error)))?;
+        let opened = self.shake_hands(deadline).await;
+        let (sender, mut connection, noticed) =
+            opened.inspect_err(|error| attempt.failed(ConnectFailure::of(error)))?;
         let streams = Arc::new(AtomicUsize::new(0));
         let driver = Driver {
             pings: connection.ping_pong().expect("nobody has taken it before"),
@@ -239,25 +244,33 @@ impl Http2 {
     }
 
     /// Connects, and waits until the other side has said something.
-    async fn shake_hands(&self) -> io::Result<(Sender, Connection<Counted, Payload>, Arc<Noticed>)> {
-        let io = self.connector.dial(self.settings.origin.clone(), Alpn::Http2).await?;
-        let noticed = io.noticed();
-        let not_spoken = |error| noticed.tls().unwrap_or_else(|| not_spoken(error));
-        let (sender, mut connection) = h2::client::Builder::new()
-            .enable_push(false)
-            .max_header_list_size(MAX_ANSWER_HEADER_BYTES as u32)
-            .handshake::<_, Payload>(io)
-            .await
-            .map_err(not_spoken)?;
-        poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(not_spoken(error))),
-            Poll::Ready(Ok(())) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
-            Poll::Pending if noticed.heard() => Poll::Ready(Ok(())),
-            Poll::Pending => Poll::Pending,
-        })
-        .await?;
-        Ok((sender, connection, noticed))
+    async fn shake_hands(&self, deadline: Instant) -> io::Result<Opened> {
+        let io = self.connector.dial(self.settings.origin.clone(), Alpn::Http2, deadline).await?;
+        let spoken = timeout_at(deadline, speak(io)).await;
+        spoken.unwrap_or_else(|_| Err(late(self.limits.connect)))
     }
+}
+
+/// A connection on which the other side has said something.
+type Opened = (Sender, Connection<Counted, Payload>, Arc<Noticed>);
+
+async fn speak(io: Counted) -> io::Result<Opened> {
+    let noticed = io.noticed();
+    let not_spoken = |error| noticed.tls().unwrap_or_else(|| not_spoken(error));
+    let (sender, mut connection) = h2::client::Builder::new()
+        .enable_push(false)
+        .max_header_list_size(MAX_ANSWER_HEADER_BYTES as u32)
+        .handshake::<_, Payload>(io)
+        .await
+        .map_err(not_spoken)?;
+    poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+        Poll::Ready(Err(error)) => Poll::Ready(Err(not_spoken(error))),
+        Poll::Ready(Ok(())) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+        Poll::Pending if noticed.heard() => Poll::Ready(Ok(())),
+        Poll::Pending => Poll::Pending,
+    })
+    .await?;
+    Ok((sender, connection, noticed))
 }
 
 /// What was heard is not HTTP/2, or the connection ended before anything was.

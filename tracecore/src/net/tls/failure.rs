@@ -27,13 +27,15 @@ pub enum TlsFailure {
     Protocol,
     /// It ended the connection in the middle of the handshake.
     Closed,
+    /// It has not answered the handshake in time.
+    Silent,
     /// Anything else.
     Handshake,
 }
 
 impl TlsFailure {
     /// Every reason.
-    pub const ALL: [TlsFailure; 10] = [
+    pub const ALL: [TlsFailure; 11] = [
         TlsFailure::Untrusted,
         TlsFailure::Expired,
         TlsFailure::Name,
@@ -43,6 +45,7 @@ impl TlsFailure {
         TlsFailure::Version,
         TlsFailure::Protocol,
         TlsFailure::Closed,
+        TlsFailure::Silent,
         TlsFailure::Handshake,
     ];
 
@@ -58,6 +61,7 @@ impl TlsFailure {
             TlsFailure::Version => "tls_version",
             TlsFailure::Protocol => "tls_protocol",
             TlsFailure::Closed => "tls_closed",
+            TlsFailure::Silent => "tls_timeout",
             TlsFailure::Handshake => "tls_handshake",
         }
     }
@@ -105,7 +109,9 @@ impl TlsFailure {
             | AlertDescription::CertificateExpired
             | AlertDescription::CertificateUnknown
             | AlertDescription::UnknownCA
-            | AlertDescription::AccessDenied => TlsFailure::ClientCertificate,
+            | AlertDescription::AccessDenied
+            // An authority of the same name has signed it: what it is checked with is another's key.
+            | AlertDescription::DecryptError => TlsFailure::ClientCertificate,
             AlertDescription::ProtocolVersion | AlertDescription::InsufficientSecurity => TlsFailure::Version,
             AlertDescription::NoApplicationProtocol => TlsFailure::Protocol,
             _ => TlsFailure::Handshake,
@@ -141,6 +147,9 @@ impl fmt::Display for TlsFailure {
             }
             TlsFailure::Closed => {
                 "the server ended the connection during the TLS handshake: if it does not speak TLS and plaintext is meant, set tls.insecure to true, or begin the endpoint with http://"
+            }
+            TlsFailure::Silent => {
+                "the server did not answer the TLS handshake in time: if it does not speak TLS and plaintext is meant, set tls.insecure to true, or begin the endpoint with http://"
             }
             TlsFailure::Handshake => "the TLS handshake failed",
         })
@@ -190,4 +199,3 @@ pub(super) fn named(error: io::Error) -> io::Error {
         None => error,
     }
 }
-

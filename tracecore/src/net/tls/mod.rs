@@ -156,4 +156,3 @@ async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stati
         Err(Err(_)) => pending().await,
     }
 }
-

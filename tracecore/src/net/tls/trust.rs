@@ -10,9 +10,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion, version,
-};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion, version};
 
 use super::settings::{Place, TlsClientConfig, TlsConfigError, TlsVersion};
 use crate::config::Secret;
@@ -41,15 +39,16 @@ pub(super) fn client_config(settings: &TlsClientConfig) -> Result<ClientConfig, 
     };
     let Some(identity) = identity(settings)? else { return Ok(builder.with_no_client_auth()) };
     let Identity { certificate, certificates, key, secret } = identity;
-    builder
-        .with_client_auth_cert(certificates, secret)
-        .map_err(|source| TlsConfigError::Identity { certificate, key, source })
+    builder.with_client_auth_cert(certificates, secret).map_err(|source| TlsConfigError::Identity {
+        certificate,
+        key,
+        source,
+    })
 }
 
 /// The authorities that are trusted.
 fn trusted(settings: &TlsClientConfig) -> Result<Arc<RootCertStore>, TlsConfigError> {
-    let Some((place, pem)) = given("ca_file", settings.ca_file.as_deref(), "ca_pem", settings.ca_pem.as_ref())?
-    else {
+    let Some((place, pem)) = given("ca_file", settings.ca_file.as_deref(), "ca_pem", settings.ca_pem.as_ref())? else {
         return system_roots();
     };
     let mut roots = match settings.include_system_ca_certs_pool {
