@@ -12,3 +12,4 @@ mod process;
 mod prometheus;
 mod shutdown;
 mod surface;
+mod tls;

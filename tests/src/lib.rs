@@ -4,9 +4,11 @@
 //! The components are declared like any other, in a crate that the program does not know: linking this crate is all that
 //! registers them.
 
+mod accept;
 mod authority;
 mod backend;
 mod grpc;
+mod http1;
 mod meter;
 mod poster;
 mod server;
@@ -15,6 +17,7 @@ mod wire;
 pub use authority::{Authority, Identity, ServerTls};
 pub use backend::Backend;
 pub use grpc::{GrpcAnswer, GrpcCall, GrpcServer, busy};
+pub use http1::{HttpAnswer, HttpCall, HttpServer};
 pub use meter::{Data, Device, Direction, Health, Lane, Meter, Mode, Phase};
 pub use server::Server;
 pub use wire::{Path, Wire};

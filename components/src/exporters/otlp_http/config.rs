@@ -6,8 +6,10 @@ use std::num::NonZeroUsize;
 use tracecore::config::{ClientAuth, HttpUrl};
 use tracecore::net::tls::TlsClientConfig;
 use tracecore::net::{POOL_IDLE_TIMEOUT, POOL_MAX_IDLE};
-use tracecore::otlp::{Format, compression};
+use tracecore::otlp::Format;
 use tracecore::prelude::*;
+
+use crate::otlp::CompressionType;
 
 /// Settings of the `otlp_http` exporter.
 #[config]
@@ -25,7 +27,7 @@ pub(super) struct Config {
     pub encoding: Encoding,
     /// How requests are compressed.
     #[default]
-    pub compression: Compression,
+    pub compression: CompressionType,
     /// How well requests are compressed.
     #[default]
     pub compression_params: CompressionParams,
@@ -67,37 +69,6 @@ impl Encoding {
         match self {
             Encoding::Proto => Format::Protobuf,
             Encoding::Json => Format::Json,
-        }
-    }
-}
-
-/// How requests are compressed.
-#[config]
-#[derive(Copy, PartialEq, Eq)]
-pub(super) enum Compression {
-    /// gzip, which every server knows.
-    #[default]
-    Gzip,
-    /// zstd: smaller and faster than gzip, where the server knows it.
-    Zstd,
-    /// zlib, which HTTP calls `deflate`.
-    Deflate,
-    /// As `deflate`.
-    Zlib,
-    /// Not at all.
-    None,
-    /// Not at all.
-    #[value("")]
-    Empty,
-}
-
-impl Compression {
-    pub(super) fn encoding(self) -> compression::Encoding {
-        match self {
-            Compression::Gzip => compression::Encoding::Gzip,
-            Compression::Zstd => compression::Encoding::Zstd,
-            Compression::Deflate | Compression::Zlib => compression::Encoding::Deflate,
-            Compression::None | Compression::Empty => compression::Encoding::Identity,
         }
     }
 }

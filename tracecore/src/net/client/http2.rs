@@ -11,7 +11,7 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -23,10 +23,10 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Request, Uri};
 use tokio::time::{Sleep, sleep, timeout_at};
 
-use super::connect::{Connector, Counted, in_our_words, late};
+use super::connect::{Connector, Counted, Noticed, in_our_words, late};
 use super::pool::{Attempt, Checkout, Open, Pool};
 use super::{Answer, ClientError, ClientLimits, ConnectFailure, MAX_ANSWER_HEADER_BYTES, Payload};
-use crate::net::tls::{Alpn, TlsError};
+use crate::net::tls::Alpn;
 use crate::time::Instant;
 
 /// When a connection is asked whether it still lives.
@@ -122,7 +122,7 @@ impl Http2 {
         })
     }
 
-    async fn try_once(&self, head: Request<()>, payload: Payload) -> Result<Answer, Failed> {
+    async fn try_once(&self, head: Request<()>, mut payload: Payload) -> Result<Answer, Failed> {
         let began = Instant::now();
         let line = match self.slot.get() {
             Some(line) => line,
@@ -136,23 +136,29 @@ impl Http2 {
         let _checkout = Checkout::shared(Arc::clone(&self.pool), Arc::clone(&line.streams), began.elapsed());
         let (response, mut body) = sender.send_request(head, payload.is_empty()).map_err(failed)?;
         drop(sender);
+        let unwritten = payload.watch();
         if !payload.is_empty() {
-            // The connection takes it whole and writes it as the other side lets it: it holds references, and no copy.
-            body.send_data(payload, true).map_err(|error| self.failed(&line, error))?;
+            // The connection takes it whole and writes it as the other side lets it: it holds references, and no copy. If
+            // the stream has ended by now, the answer, or the lack of one, says how.
+            let _ = body.send_data(payload, true);
         }
-        let (head, body) = response.await.map_err(|error| self.failed(&line, error))?.into_parts();
-        let (body, trailers) = self.whole(&head.headers, body).await.map_err(Failed::Ended)?;
-        Ok(Answer { status: head.status, headers: head.headers, body, trailers })
+        let (head, answer) = response.await.map_err(|error| self.failed(&line, error))?.into_parts();
+        let (answer, trailers) = self.whole(&head.headers, answer).await.map_err(Failed::Ended)?;
+        // Of no use to a server that has answered, it would wait here for as long as the connection lives.
+        if Arc::strong_count(&unwritten) > 1 {
+            body.send_reset(Reason::CANCEL);
+        }
+        Ok(Answer { status: head.status, headers: head.headers, body: answer, trailers })
     }
 
     /// Of an error, what the server says about what it did with the request.
     fn failed(&self, line: &Line, error: h2::Error) -> Failed {
         let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
-        let winding_up = error.is_go_away() && error.reason() == Some(Reason::NO_ERROR);
-        if winding_up || !error.is_reset() {
+        if !error.is_reset() {
             self.slot.forget(&line.streams);
         }
-        match error.is_remote() && (refused || winding_up) {
+        // A request that the server may have looked at does not get to see why the connection goes away (RFC 9113, 6.8).
+        match error.is_remote() && (refused || error.is_go_away()) {
             true => Failed::Unprocessed(error),
             false => Failed::Ended(ClientError::of_http2(error)),
         }
@@ -220,15 +226,15 @@ impl Http2 {
     async fn open(&self) -> io::Result<Arc<Line>> {
         let deadline = Instant::now() + self.limits.connect;
         let mut attempt = Attempt::new(Arc::clone(&self.pool));
-        let opened = timeout_at(deadline, self.shake_hands()).await;
-        let opened = opened.unwrap_or_else(|_| Err(late(self.limits.connect)));
-        let (sender, mut connection, heard) = opened.inspect_err(|error| attempt.failed(ConnectFailure::of(error)))?;
+        let opened = self.shake_hands(deadline).await;
+        let (sender, mut connection, noticed) =
+            opened.inspect_err(|error| attempt.failed(ConnectFailure::of(error)))?;
         let streams = Arc::new(AtomicUsize::new(0));
         let driver = Driver {
             pings: connection.ping_pong().expect("nobody has taken it before"),
             connection,
             watch: Watch::new(self.settings.keepalive, self.limits.idle),
-            heard,
+            noticed,
             streams: Arc::clone(&streams),
             slot: Arc::downgrade(&self.slot),
             _open: attempt.succeeded(),
@@ -238,31 +244,39 @@ impl Http2 {
     }
 
     /// Connects, and waits until the other side has said something.
-    async fn shake_hands(&self) -> io::Result<(Sender, Connection<Counted, Payload>, Arc<AtomicBool>)> {
-        let io = self.connector.dial(self.settings.origin.clone(), Alpn::Http2).await?;
-        let heard = io.heard();
-        let (sender, mut connection) = h2::client::Builder::new()
-            .enable_push(false)
-            .max_header_list_size(MAX_ANSWER_HEADER_BYTES as u32)
-            .handshake::<_, Payload>(io)
-            .await
-            .map_err(not_spoken)?;
-        poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(not_spoken(error))),
-            Poll::Ready(Ok(())) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
-            Poll::Pending if heard.load(Ordering::Relaxed) => Poll::Ready(Ok(())),
-            Poll::Pending => Poll::Pending,
-        })
-        .await?;
-        Ok((sender, connection, heard))
+    async fn shake_hands(&self, deadline: Instant) -> io::Result<Opened> {
+        let io = self.connector.dial(self.settings.origin.clone(), Alpn::Http2, deadline).await?;
+        let spoken = timeout_at(deadline, speak(io)).await;
+        spoken.unwrap_or_else(|_| Err(late(self.limits.connect)))
     }
+}
+
+/// A connection on which the other side has said something.
+type Opened = (Sender, Connection<Counted, Payload>, Arc<Noticed>);
+
+async fn speak(io: Counted) -> io::Result<Opened> {
+    let noticed = io.noticed();
+    let not_spoken = |error| noticed.tls().unwrap_or_else(|| not_spoken(error));
+    let (sender, mut connection) = h2::client::Builder::new()
+        .enable_push(false)
+        .max_header_list_size(MAX_ANSWER_HEADER_BYTES as u32)
+        .handshake::<_, Payload>(io)
+        .await
+        .map_err(not_spoken)?;
+    poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+        Poll::Ready(Err(error)) => Poll::Ready(Err(not_spoken(error))),
+        Poll::Ready(Ok(())) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+        Poll::Pending if noticed.heard() => Poll::Ready(Ok(())),
+        Poll::Pending => Poll::Pending,
+    })
+    .await?;
+    Ok((sender, connection, noticed))
 }
 
 /// What was heard is not HTTP/2, or the connection ended before anything was.
 fn not_spoken(error: h2::Error) -> io::Error {
     let text = match error.is_io() {
         true => match error.into_io() {
-            Some(error) if TlsError::find(&error).is_some() => return error,
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => return error,
             _ => "the other side closed the connection at once: does it want TLS, or HTTP/1?",
         },
@@ -277,8 +291,7 @@ struct Driver {
     connection: Connection<Counted, Payload>,
     pings: PingPong,
     watch: Watch,
-    /// Something came since this was last looked at.
-    heard: Arc<AtomicBool>,
+    noticed: Arc<Noticed>,
     streams: Arc<AtomicUsize>,
     slot: Weak<Slot>,
     // The last field: a connection has closed when it is gone.
@@ -299,7 +312,7 @@ impl Future for Driver {
                 driver.watch.pinged = false;
             }
             ready!(driver.watch.timer.as_mut().poll(cx));
-            let heard = driver.heard.swap(false, Ordering::Relaxed);
+            let heard = driver.noticed.take_heard();
             let used = driver.streams.load(Ordering::Relaxed) > 0;
             let next = match driver.watch.look(heard, used) {
                 Look::Wait(time) => time,
