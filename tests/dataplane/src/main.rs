@@ -56,6 +56,9 @@ enum Task {
         /// Where to send
         #[arg(long)]
         to: SocketAddr,
+        /// Keep memory that was freed, as the collector does
+        #[arg(long)]
+        keep_heap: bool,
     },
     /// Measure
     Measure {
@@ -76,9 +79,12 @@ struct Scope {
     /// One signal in the table of throughput
     #[arg(long)]
     signal: Option<Signal>,
-    /// A minute or two instead of half an hour: the figures are rough
+    /// Five minutes instead of a quarter of an hour: fewer rounds, and shorter ones
     #[arg(long)]
-    short: bool,
+    quick: bool,
+    /// Ten minutes more, to see that memory stays flat
+    #[arg(long)]
+    long: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -90,6 +96,9 @@ enum Part {
     /// The load of the Collector's testbed
     Testbed,
 }
+
+/// How long memory is watched in a long run.
+const FLAT: Duration = Duration::from_secs(600);
 
 fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -106,21 +115,29 @@ fn main() -> ExitCode {
 
 async fn run(task: Task) -> Result<bool, Failure> {
     match task {
-        Task::Relay { kind, listen, to } => relay::run(kind, listen, to).await.map(|()| true),
+        Task::Relay { kind, listen, to, keep_heap } => {
+            if keep_heap {
+                relay::keep_heap();
+            }
+            relay::run(kind, listen, to).await.map(|()| true)
+        }
         Task::Measure { program, scope } => measure(program.as_deref(), &scope).await,
     }
 }
 
 async fn measure(program: Option<&Path>, scope: &Scope) -> Result<bool, Failure> {
     process::stay_aside()?;
-    let seconds = Duration::from_secs;
-    let (effort, watch, testbed) = if scope.short {
-        let effort = Effort { rounds: 1, warm_up: Duration::from_millis(200), time: Duration::from_millis(500) };
-        (effort, Watch { steady: seconds(3), flat: seconds(3), starts: 3 }, seconds(2))
+    let (millis, seconds) = (Duration::from_millis, Duration::from_secs);
+    let (effort, mut watch, testbed) = if scope.quick {
+        let effort = Effort { rounds: 3, warm_up: millis(200), time: millis(700) };
+        (effort, Watch { steady: seconds(5), flat: seconds(5), starts: 5 }, seconds(4))
     } else {
-        let effort = Effort { rounds: 5, warm_up: Duration::from_millis(500), time: Duration::from_millis(1500) };
-        (effort, Watch { steady: seconds(15), flat: seconds(600), starts: 11 }, seconds(15))
+        let effort = Effort { rounds: 5, warm_up: millis(500), time: millis(1500) };
+        (effort, Watch { steady: seconds(15), flat: seconds(15), starts: 11 }, seconds(15))
     };
+    if scope.long {
+        watch.flat = FLAT;
+    }
     let wanted = |part| scope.only.is_empty() || scope.only.contains(&part);
     let mut report = Report::default();
     if wanted(Part::Throughput) {

@@ -27,6 +27,15 @@ pub(crate) enum Kind {
     Prost,
 }
 
+/// How large a piece of memory [`keep_heap`] asks for, in bytes.
+const KEPT: usize = 4 << 20;
+
+/// Makes the C library keep memory that was freed, as the collector does: glibc gives pieces of 128 KiB and more back to
+/// the system each time, until one of another size was freed once.
+pub(crate) fn keep_heap() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(KEPT)));
+}
+
 /// Relays until it is killed.
 pub(crate) async fn run(kind: Kind, listen: SocketAddr, to: SocketAddr) -> Result<(), Failure> {
     let upstream = http2::connect(to).await?;

@@ -18,7 +18,11 @@ use crate::sink::Sink;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Subject {
     /// One of the two relays.
-    Relay(relay::Kind),
+    Relay {
+        kind: relay::Kind,
+        /// Whether it keeps memory that was freed, as the collector does.
+        keep_heap: bool,
+    },
     /// The collector.
     Tracecore(Setup),
 }
@@ -77,7 +81,7 @@ impl Subject {
     /// Where it runs.
     fn cores(self) -> Cores {
         match self {
-            Subject::Relay(_) => Cores::One,
+            Subject::Relay { .. } => Cores::One,
             Subject::Tracecore(setup) => setup.cores,
         }
     }
@@ -86,13 +90,14 @@ impl Subject {
     pub(crate) fn start(self, program: &Path, sink: &Sink, folder: &Path) -> Result<Running, Failure> {
         let [grpc, http] = free_ports()?;
         let mut command = match self {
-            Subject::Relay(kind) => {
+            Subject::Relay { kind, keep_heap } => {
                 let mut command = Command::new(std::env::current_exe()?);
                 let kind = match kind {
                     relay::Kind::Bare => "bare",
                     relay::Kind::Prost => "prost",
                 };
                 command.args(["relay", kind, "--listen", &grpc.to_string(), "--to", &sink.grpc.to_string()]);
+                command.args(keep_heap.then_some("--keep-heap"));
                 command
             }
             Subject::Tracecore(setup) => {

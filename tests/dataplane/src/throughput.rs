@@ -50,16 +50,20 @@ struct Variant {
 
 const BARE: usize = 0;
 const PROST: usize = 1;
-const PASS: usize = 2;
+const PASS: usize = 3;
 
-const VARIANTS: [Variant; 7] = {
+const VARIANTS: [Variant; 8] = {
+    const fn relay(name: &'static str, kind: relay::Kind, keep_heap: bool) -> Variant {
+        Variant { name, subject: Subject::Relay { kind, keep_heap }, encoding: None }
+    }
     const fn tracecore(name: &'static str, setup: Setup) -> Variant {
         Variant { name, subject: Subject::Tracecore(setup), encoding: setup.encoding }
     }
     let pass = Setup::PASS_THROUGH;
     [
-        Variant { name: "bare relay", subject: Subject::Relay(relay::Kind::Bare), encoding: None },
-        Variant { name: "prost relay", subject: Subject::Relay(relay::Kind::Prost), encoding: None },
+        relay("bare relay", relay::Kind::Bare, true),
+        relay("prost relay", relay::Kind::Prost, true),
+        relay("bare, trimmed", relay::Kind::Bare, false),
         tracecore("pass-through", pass),
         tracecore("batch", Setup { batch: true, ..pass }),
         tracecore("processors", Setup { processors: true, ..pass }),
@@ -120,9 +124,10 @@ async fn measure(
 fn show(signal: Signal, size: usize, rounds: &[Vec<Option<Outcome>>], report: &mut Report) {
     report.heading(&format!("{} at {size} a request", signal.items()));
     report.line(format_args!(
-        "{:14} {:>12} {:>7} {:>7} {:>9} {:>6} {:>9} {:>9} {:>8} {:>8}",
-        "", "k/CPU-s", "/bare", "/prost", "RSS MiB", "core", "p50 ms", "p99 ms", "B/item", "lost"
+        "{:14} {:>12} {:>7} {:>7} {:>9} {:>6} {:>9} {:>9} {:>8} {:>9} {:>8}",
+        "", "k/CPU-s", "/bare", "/prost", "RSS MiB", "core", "p50 ms", "p99 ms", "B/item", "/gzip -6", "lost"
     ));
+    let gzip = gzip_size(signal, size);
     let place = Signal::ALL.iter().position(|other| *other == signal).unwrap_or_default();
     for (column, variant) in VARIANTS.iter().enumerate() {
         let outcomes: Vec<&Outcome> = rounds.iter().filter_map(|round| round[column].as_ref()).collect();
@@ -134,7 +139,7 @@ fn show(signal: Signal, size: usize, rounds: &[Vec<Option<Outcome>>], report: &m
         let [bare, prost] = [BARE, PROST].map(|other| ratio(rounds, column, other));
         let wrong = outcomes.iter().find_map(|outcome| outcome.problem());
         report.line(format_args!(
-            "{:14} {:>12} {bare:>7.2} {prost:>7.2} {:>9} {:>6.2} {:>9.2} {:>9.2} {:>8.1} {:>8}",
+            "{:14} {:>12} {bare:>7.2} {prost:>7.2} {:>9} {:>6.2} {:>9.2} {:>9.2} {:>8.1} {:>9.2} {:>8}",
             variant.name,
             thousands(speed),
             mib(of(|outcome| outcome.memory.peak as f64)),
@@ -142,6 +147,7 @@ fn show(signal: Signal, size: usize, rounds: &[Vec<Option<Outcome>>], report: &m
             of(|outcome| outcome.p50.as_secs_f64() * 1e3),
             of(|outcome| outcome.p99.as_secs_f64() * 1e3),
             of(|outcome| outcome.bytes_out),
+            of(|outcome| outcome.bytes_out) / gzip,
             wrong.as_deref().unwrap_or("0"),
         ));
         let name = format!("{} {} at {size}", signal.items(), variant.name);
@@ -165,7 +171,6 @@ fn show(signal: Signal, size: usize, rounds: &[Vec<Option<Outcome>>], report: &m
                 report.at_least(&format!("{name}, items that came"), of(|outcome| outcome.kept), 0.9899);
             }
             "gzip" | "zstd" => {
-                let gzip = gzip_size(signal, size);
                 let (advantage, largest) =
                     if variant.name == "gzip" { (GZIP_ADVANTAGE, GZIP_SIZE) } else { (ZSTD_ADVANTAGE, ZSTD_SIZE) };
                 if size == 1000 {
