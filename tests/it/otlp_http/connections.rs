@@ -82,6 +82,17 @@ async fn a_connection_that_is_not_used_is_closed_after_the_time_of_the_settings(
 }
 
 #[tokio::test]
+async fn a_connection_serves_one_request_where_the_settings_say_so() {
+    let mut server = HttpServer::start().await;
+    let (rig, source) = sending(&server, "disable_keep_alives: true").await;
+    for number in 0..3 {
+        accepted(&source.emit(metrics("one", 1)).await);
+        assert_eq!((server.call().await.connection, server.closed().await), (number, number));
+    }
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn a_server_that_breaks_off_gets_the_batch_again() {
     let mut calls = 0;
     let mut server = HttpServer::answering(move |_| {
