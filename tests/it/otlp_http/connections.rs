@@ -49,6 +49,9 @@ async fn a_server_that_closes_between_two_requests_costs_no_batch_and_no_attempt
             }
         }
         assert!(server.more().is_empty(), "each came once");
+        if events_enabled() {
+            assert_eq!(failures(&rig), 0.0);
+        }
         rig.stop().await;
     }
 }
