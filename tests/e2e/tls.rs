@@ -49,7 +49,8 @@ async fn who_is_trusted_by_the_system_is_sent_to() {
 async fn who_is_not_trusted_by_the_system_is_sent_nothing() {
     let (authority, folder) = (Authority::new(), tempfile::tempdir().expect("a temporary folder"));
     let mut server = secured(&authority).await;
-    let mut process = collector(&server, &Authority::named("another").file(), folder.path());
+    let other = Authority::named("another");
+    let mut process = collector(&server, &other.file(), folder.path());
     let untrusted = "the server's certificate is signed by no authority that is trusted: set tls.ca_file";
     let mut waiting = vec!["traced", "pushed", "otlp_http"];
     while !waiting.is_empty() {

@@ -190,8 +190,7 @@ async fn calls_go_side_by_side_over_one_connection() {
         names.insert(name_of(&call.batch));
     }
     assert_eq!(names.len(), 8, "none of them waits for another: {names:?}");
-    drop((server, waiting));
-    rig.stop().await;
+    drop((rig, server, waiting));
 }
 
 #[tokio::test]

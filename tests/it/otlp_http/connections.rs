@@ -49,6 +49,9 @@ async fn a_server_that_closes_between_two_requests_costs_no_batch_and_no_attempt
             }
         }
         assert!(server.more().is_empty(), "each came once");
+        if events_enabled() {
+            assert_eq!(failures(&rig), 0.0);
+        }
         rig.stop().await;
     }
 }
@@ -78,6 +81,17 @@ async fn a_connection_that_is_not_used_is_closed_after_the_time_of_the_settings(
     assert_eq!(server.closed().await, 0);
     accepted(&source.emit(metrics("two", 1)).await);
     assert_eq!([server.call().await, server.call().await].map(|call| call.connection), [0, 1]);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_serves_one_request_where_the_settings_say_so() {
+    let mut server = HttpServer::start().await;
+    let (rig, source) = sending(&server, "disable_keep_alives: true").await;
+    for number in 0..3 {
+        accepted(&source.emit(metrics("one", 1)).await);
+        assert_eq!((server.call().await.connection, server.closed().await), (number, number));
+    }
     rig.stop().await;
 }
 

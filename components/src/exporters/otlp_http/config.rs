@@ -41,9 +41,25 @@ pub(super) struct Config {
     /// server closes it.
     #[default(IDLE)]
     pub idle_conn_timeout: Period,
-    /// How many connections are kept unused.
+    /// How many connections are kept unused, for each host.
     #[default(MAX_IDLE)]
     pub max_idle_conns: NonZeroUsize,
+    /// As `max_idle_conns`; the smaller of the two counts.
+    pub max_idle_conns_per_host: Option<NonZeroUsize>,
+    /// `true`: a connection serves one request.
+    #[default(false)]
+    pub disable_keep_alives: bool,
+    /// Without effect, for files of the Collector. There are as many connections as requests under way, and of these no more
+    /// than `sending_queue.num_consumers`.
+    #[expect(dead_code, reason = "it is there for who has it in a file")]
+    max_conns_per_host: Option<usize>,
+    /// Without effect, for files of the Collector. Bytes; what is sent is not gathered in a buffer.
+    #[default(ByteSize::kib(512))]
+    #[expect(dead_code, reason = "it is there for who has it in a file")]
+    write_buffer_size: ByteSize,
+    /// Without effect, for files of the Collector. Bytes; answers are small.
+    #[expect(dead_code, reason = "it is there for who has it in a file")]
+    read_buffer_size: Option<ByteSize>,
     /// Not there yet: see `headers`.
     #[expect(dead_code, reason = "to have a value it would have to exist")]
     auth: Option<ClientAuth>,

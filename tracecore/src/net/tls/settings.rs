@@ -155,7 +155,9 @@ pub enum TlsConfigError {
     #[error("{0}: is not what it should be")]
     Malformed(Place, #[source] Box<dyn Error + Send + Sync>),
     /// The system trusts nobody.
-    #[error("tls: this system has no certificate authorities that can be read: set tls.ca_file")]
+    #[error(
+        "tls: this system has no certificate authorities that can be read: install them, name their file in SSL_CERT_FILE, or set tls.ca_file"
+    )]
     NoSystemRoots,
     /// The key is that of another certificate, or of a kind that is not known.
     #[error("{certificate}, {key}: this certificate and this key cannot be used together")]

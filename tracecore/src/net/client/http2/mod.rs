@@ -8,26 +8,30 @@
 //! into the connection's own queue, and the one task of the connection does the rest. Deliberately absent: several
 //! connections, and balancing among the addresses of a name; pushed answers; CONNECT.
 
-use std::future::{Future, poll_fn};
+mod driver;
+
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use h2::client::{Connection, SendRequest};
-use h2::{Ping, PingPong, Reason, RecvStream};
+use h2::{Reason, RecvStream};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Request, Uri};
-use tokio::time::{Sleep, sleep, timeout_at};
+use tokio::time::timeout_at;
 
 use super::connect::{Connector, Counted, Noticed, in_our_words, late};
-use super::pool::{Attempt, Checkout, Open, Pool};
+use super::pool::{Attempt, Checkout, Pool};
 use super::{Answer, ClientError, ClientLimits, ConnectFailure, MAX_ANSWER_HEADER_BYTES, Payload};
 use crate::net::tls::Alpn;
 use crate::time::Instant;
+
+use self::driver::{Driver, Watch};
 
 /// When a connection is asked whether it still lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,7 +241,7 @@ impl Http2 {
             noticed,
             streams: Arc::clone(&streams),
             slot: Arc::downgrade(&self.slot),
-            _open: attempt.succeeded(),
+            open: attempt.succeeded(),
         };
         tokio::spawn(driver);
         Ok(Arc::new(Line { sender, streams }))
@@ -265,7 +269,7 @@ async fn speak(io: Counted) -> io::Result<Opened> {
         .map_err(not_spoken)?;
     poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
         Poll::Ready(Err(error)) => Poll::Ready(Err(not_spoken(error))),
-        Poll::Ready(Ok(())) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+        Poll::Ready(Ok(())) => Poll::Ready(Err(noticed.tls().unwrap_or_else(closed_at_once))),
         Poll::Pending if noticed.heard() => Poll::Ready(Ok(())),
         Poll::Pending => Poll::Pending,
     })
@@ -275,118 +279,18 @@ async fn speak(io: Counted) -> io::Result<Opened> {
 
 /// What was heard is not HTTP/2, or the connection ended before anything was.
 fn not_spoken(error: h2::Error) -> io::Error {
-    let text = match error.is_io() {
-        true => match error.into_io() {
-            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => return error,
-            _ => "the other side closed the connection at once: does it want TLS, or HTTP/1?",
-        },
-        false => "the other side does not speak HTTP/2: is this its gRPC port, and does it want TLS?",
-    };
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    match error.get_io().map(io::Error::kind) {
+        Some(BrokenPipe | ConnectionReset | UnexpectedEof) => closed_at_once(),
+        Some(kind) => error.into_io().unwrap_or_else(|| kind.into()),
+        None => io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the other side does not speak HTTP/2: is this its gRPC port, and does it want TLS?",
+        ),
+    }
+}
+
+fn closed_at_once() -> io::Error {
+    let text = "the other side closed the connection at once: does it want TLS, or HTTP/1?";
     io::Error::new(io::ErrorKind::InvalidData, text)
-}
-
-/// The task of a connection. It ends when the connection does: with the last of its requests once nobody keeps it, when
-/// the other side closes it, or when it does not answer a ping.
-struct Driver {
-    connection: Connection<Counted, Payload>,
-    pings: PingPong,
-    watch: Watch,
-    noticed: Arc<Noticed>,
-    streams: Arc<AtomicUsize>,
-    slot: Weak<Slot>,
-    // The last field: a connection has closed when it is gone.
-    _open: Open,
-}
-
-impl Future for Driver {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let driver = self.get_mut();
-        if Pin::new(&mut driver.connection).poll(cx).is_ready() {
-            driver.let_go();
-            return Poll::Ready(());
-        }
-        loop {
-            if driver.watch.pinged && driver.pings.poll_pong(cx).is_ready() {
-                driver.watch.pinged = false;
-            }
-            ready!(driver.watch.timer.as_mut().poll(cx));
-            let heard = driver.noticed.take_heard();
-            let used = driver.streams.load(Ordering::Relaxed) > 0;
-            let next = match driver.watch.look(heard, used) {
-                Look::Wait(time) => time,
-                Look::Ping(time) => match driver.pings.send_ping(Ping::opaque()) {
-                    Ok(()) => {
-                        driver.watch.pinged = true;
-                        time
-                    }
-                    // One is under way.
-                    Err(_) => time,
-                },
-                // It ends by itself: nobody has it any more.
-                Look::Unused(time) => {
-                    driver.let_go();
-                    time
-                }
-                Look::Dead => {
-                    driver.let_go();
-                    return Poll::Ready(());
-                }
-            };
-            driver.watch.timer.as_mut().reset(Instant::now() + next);
-        }
-    }
-}
-
-impl Driver {
-    fn let_go(&self) {
-        if let Some(slot) = self.slot.upgrade() {
-            slot.forget(&self.streams);
-        }
-    }
-}
-
-/// Looks after a connection from time to time.
-struct Watch {
-    keepalive: Option<Keepalive>,
-    idle: Duration,
-    timer: Pin<Box<Sleep>>,
-    /// A ping has not been answered yet.
-    pinged: bool,
-    unused_since: Option<Instant>,
-}
-
-/// What is to be done about a connection, and when to look again.
-enum Look {
-    Wait(Duration),
-    Ping(Duration),
-    Unused(Duration),
-    Dead,
-}
-
-impl Watch {
-    fn new(keepalive: Option<Keepalive>, idle: Duration) -> Self {
-        let first = keepalive.map_or(idle, |keepalive| keepalive.time.min(idle));
-        Watch { keepalive, idle, timer: Box::pin(sleep(first)), pinged: false, unused_since: None }
-    }
-
-    /// `heard`: something came since the last look; `used`: a request is under way.
-    fn look(&mut self, heard: bool, used: bool) -> Look {
-        if self.pinged && !heard {
-            return Look::Dead;
-        }
-        if used || heard {
-            self.unused_since = None;
-        }
-        let unused_since = *self.unused_since.get_or_insert_with(Instant::now);
-        if !used && unused_since.elapsed() >= self.idle {
-            return Look::Unused(self.idle);
-        }
-        let Some(keepalive) = self.keepalive else { return Look::Wait(self.idle) };
-        match !heard && (used || keepalive.permit_without_stream) {
-            true => Look::Ping(keepalive.timeout),
-            false => Look::Wait(keepalive.time.min(self.idle)),
-        }
-    }
 }
