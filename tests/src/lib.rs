@@ -7,6 +7,7 @@
 mod authority;
 mod backend;
 mod grpc;
+mod loopback;
 mod meter;
 mod poster;
 mod server;
@@ -15,6 +16,7 @@ mod wire;
 pub use authority::{Authority, Identity, ServerTls};
 pub use backend::Backend;
 pub use grpc::{GrpcAnswer, GrpcCall, GrpcServer, busy};
+pub use loopback::loopback;
 pub use meter::{Data, Device, Direction, Health, Lane, Meter, Mode, Phase};
 pub use server::Server;
 pub use wire::{Path, Wire};
