@@ -89,7 +89,7 @@ async fn shutdown_answers_what_is_in_flight_and_takes_nothing_more() {
     let finish = async {
         // The client has heard that it is to leave: what it sends now never reaches the server.
         let refused = loop {
-            match client.clone().ready().await.and_then(|mut client| Ok(get(&mut client, "/gate"))) {
+            match client.clone().ready().await.map(|mut client| get(&mut client, "/gate")) {
                 Ok(late) => drop(late),
                 Err(error) => break error,
             }
