@@ -10,5 +10,6 @@ mod http;
 mod link;
 mod process;
 mod prometheus;
+mod scarcity;
 mod shutdown;
 mod surface;
