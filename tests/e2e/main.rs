@@ -13,6 +13,7 @@ mod link;
 mod process;
 mod prometheus;
 mod sdk;
+mod scarcity;
 mod shutdown;
 mod surface;
 mod tls;

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, advance};
 use tracecore::component::Role;
 use tracecore::emit::{Refusal, Verdict};
-use tracecore::events::{BatchEvent, Event, Filter as EventFilter, Occurrence};
+use tracecore::events::{BatchEvent, Event, Filter as EventFilter, Occurrence, Subscription};
 use tracecore::signal::Batch;
+use tracecore::status::State;
 use tracecore::testing::{
     Answer, Command, ExportFailure as SinkError, RecordingExporter as Sink, ScriptedProcessor as Filter,
     ScriptedReceiver as Source, Start, TestService as Rig, assert_event, build, event, events_enabled, metrics,
@@ -17,15 +18,27 @@ use tracecore::testing::{
 
 /// The default of `service.drain_timeout`.
 const DRAIN: Duration = Duration::from_secs(5);
+/// As close to a deadline as the clock of the timers can tell.
+const MOMENT: Duration = Duration::from_millis(2);
 /// What the stop may take beside the drain: a second for each `stop`, and the grace of an abort.
 const REST: Duration = Duration::from_secs(3);
 
-fn shutdown_losses(events: &[Arc<Occurrence>]) -> Vec<u64> {
+/// What was lost, in items, with the reason of each.
+fn losses(events: &[Arc<Occurrence>]) -> Vec<(&'static str, u64)> {
     let lost = |occurrence: &Arc<Occurrence>| match occurrence.event {
-        Event::Batch(BatchEvent::Dropped { items, reason: "shutdown" }) => Some(items),
+        Event::Batch(BatchEvent::Dropped { items, reason }) => Some((reason, items)),
         _ => None,
     };
     events.iter().filter_map(lost).collect()
+}
+
+fn shutdown_losses(events: &[Arc<Occurrence>]) -> Vec<u64> {
+    losses(events).into_iter().filter(|(reason, _)| *reason == "shutdown").map(|(_, items)| items).collect()
+}
+
+/// What was told until now.
+fn heard(told: &mut Subscription) -> Vec<Arc<Occurrence>> {
+    std::iter::from_fn(|| told.try_next()?.ok()).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -222,6 +235,97 @@ async fn a_batch_in_an_export_that_blocks_its_thread_is_counted() {
     sink.called().await;
     assert_eq!(shutdown_losses(&rig.stop().await), [7]);
     drop(release);
+}
+
+/// A batch that a receiver's task brings when it is told to.
+struct Later {
+    go: oneshot::Sender<()>,
+    verdict: oneshot::Receiver<Verdict>,
+}
+
+impl Later {
+    fn by(source: &Source, batch: Batch) -> Self {
+        let ((go, when), (reply, verdict)) = (oneshot::channel(), oneshot::channel());
+        source.tell(Command::EmitLater(when, batch, reply));
+        Later { go, verdict }
+    }
+
+    async fn comes(self) -> Verdict {
+        self.go.send(()).expect("the task waits");
+        within_ceiling(self.verdict).await.expect("the task lives")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn for_half_of_the_drain_queues_take_what_a_receiver_still_brings_and_then_nothing_more() {
+    needs_events!();
+    for (on_overflow, lost) in [("refuse", vec![3]), ("drop", vec![4, 3]), ("block", vec![3])] {
+        let (source, mut sink) = (Source::new(), Sink::answering(Answer::Stall));
+        let settings = format!("timeout: 1h\nsending_queue: {{on_overflow: {on_overflow}}}");
+        let rig = Rig::start(&pipeline(&source, &sink, &settings)).await;
+        let [early, late] = [1, 4].map(|items| Later::by(&source, metrics("brought", items)));
+        assert!(source.emit(metrics("before", 2)).await.is_accepted());
+        sink.called().await;
+        let brings = async {
+            advance(DRAIN / 2 - MOMENT).await;
+            let early = early.comes().await;
+            assert!(early.is_accepted(), "{on_overflow}: {early:?}");
+            advance(2 * MOMENT).await;
+            late.comes().await
+        };
+        let (events, late) = tokio::join!(rig.stop(), brings);
+        match on_overflow {
+            // Its policy is to go on without that exporter.
+            "drop" => assert!(late.is_accepted(), "{late:?}"),
+            _ => assert!(matches!(late, Verdict::Refused(Refusal::Retryable { .. })), "{on_overflow}: {late:?}"),
+        }
+        assert_eq!(shutdown_losses(&events), lost, "{on_overflow}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_to_an_exporter_that_was_given_up_is_lost_to_it_and_not_to_the_shutdown() {
+    needs_events!();
+    let (source, sink) = (Source::new(), Sink::answering(Answer::Panic));
+    let yaml = pipeline(&source, &sink, "sending_queue: {on_overflow: drop}")
+        .replace("service:\n", "service:\n  restart_budget: 1\n");
+    let mut rig = Rig::start(&yaml).await;
+    let mut told = rig.running.events().subscribe(EventFilter::all());
+    assert!(source.emit(metrics("poison", 1)).await.is_accepted());
+    rig.wait_status("test_sink", State::PermanentError).await;
+    assert!(source.emit(metrics("after", 2)).await.is_accepted());
+    let late = Later::by(&source, metrics("during the stop", 3));
+    let (_, verdict) = tokio::join!(rig.stop(), late.comes());
+    assert!(verdict.is_accepted(), "{verdict:?}");
+    assert_eq!(losses(&heard(&mut told)), [("panic", 1), ("stopped", 2), ("stopped", 3)]);
+}
+
+#[test]
+fn an_export_that_ends_after_the_last_count_is_not_told_of_again() {
+    needs_events!();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let mut told = runtime.block_on(async {
+        let (source, mut sink) = (Source::new(), Sink::new());
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        sink.answer(move |_| {
+            let _never_sent = held.recv();
+            Answer::Accept
+        });
+        let yaml = pipeline(&source, &sink, "sending_queue: {num_consumers: 1}")
+            .replace("service:\n", "service:\n  drain_timeout: 100ms\n");
+        let rig = Rig::start(&yaml).await;
+        let told = rig.running.events().subscribe(EventFilter::all());
+        assert!(source.emit(metrics("blocked", 3)).await.is_accepted());
+        sink.called().await;
+        rig.stop().await;
+        drop(release);
+        told
+    });
+    // It ends when its threads have: the export has then ended, and what follows it.
+    drop(runtime);
+    let told = heard(&mut told);
+    assert_eq!(losses(&told), [("shutdown", 3)]);
+    assert!(!told.iter().any(|event| event.name() == "export.succeeded"), "{told:?}");
 }
 
 /// The events of a stop that tell its order: who stopped, by role.

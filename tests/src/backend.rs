@@ -23,7 +23,7 @@ type Answers = Box<dyn FnMut() -> StatusCode + Send>;
 /// The backend. It ends when it is dropped.
 pub struct Backend {
     address: SocketAddr,
-    received: mpsc::UnboundedReceiver<(String, Bytes)>,
+    received: mpsc::UnboundedReceiver<(String, StatusCode, Bytes)>,
     _server: Server,
 }
 
@@ -52,7 +52,7 @@ impl Backend {
                     _ => (answers.lock().unwrap_or_else(PoisonError::into_inner))(),
                 };
                 // The test may have gone.
-                let _ = sender.send((path, body));
+                let _ = sender.send((path, status, body));
                 let mut response = Response::new(Full::<Bytes>::default());
                 *response.status_mut() = status;
                 Ok::<_, Infallible>(response)
@@ -67,13 +67,19 @@ impl Backend {
         self.address
     }
 
+    /// The bodies that came to a path and were taken, and what came before them is forgotten.
+    pub fn taken(&mut self, path: &str) -> Vec<Bytes> {
+        let came = std::iter::from_fn(|| self.received.try_recv().ok());
+        came.filter(|(to, status, _)| to == path && status.is_success()).map(|(_, _, body)| body).collect()
+    }
+
     /// The next spans, and what came before them is forgotten.
     ///
     /// # Panics
     /// When none come, or when they are not OTLP.
     pub async fn spans(&mut self) -> Vec<Span> {
         loop {
-            let (path, body) = within_ceiling(self.received.recv()).await.expect("the server holds the other end");
+            let (path, _, body) = within_ceiling(self.received.recv()).await.expect("the server holds the other end");
             if path == TRACES {
                 let request = ExportTraceServiceRequest::decode(body).expect("it is OTLP");
                 let scopes = request.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);

@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// Percent by which ratios of time may be worse
     #[arg(long, value_name = "PERCENT", default_value_t = TIME_THRESHOLD)]
     time_threshold: f64,
-    /// Make the new run the baseline
+    /// Make the new run the baseline; of a file with some benchmarks only those are taken
     #[arg(long)]
     update: bool,
     /// The run to compare with; none means the committed baseline
@@ -65,6 +65,7 @@ pub(crate) fn run(args: &Args) -> Done {
         .map_or_else(|| Ok(everything("")?), |path| Ok::<_, Box<dyn std::error::Error>>(read(path)?))?;
     let baseline = root().join(BASELINE);
     if args.update {
+        let new = if args.new.is_some() { read(&baseline)?.updated(new) } else { new };
         fs::write(&baseline, format!("{BASELINE_HEADING}{new}")).map_err(CheckError::Write)?;
         say(format_args!("wrote {BASELINE}"));
         return Ok(ExitCode::SUCCESS);

@@ -15,7 +15,8 @@ const WITHOUT_EVENTS: (&str, &str) = ("TRACECORE_TEST_EVENTS", "off");
 type Stage = (&'static str, &'static [&'static str], Option<(&'static str, &'static str)>);
 
 /// The last stage is the README's test command, so that the runner's closing lines are the last on standard output. The
-/// tests of the whole run once more without events, those left out that run no service.
+/// tests of the whole run once more without events, those left out that run no service. The other tests have nothing to
+/// switch off: those of the libraries test the bus itself or run no service, and the simulation's oracle reads events.
 const STAGES: [Stage; 4] = [
     ("format", &["fmt", "--all", "--check"], None),
     ("lint", &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], None),

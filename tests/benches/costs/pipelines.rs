@@ -19,6 +19,13 @@ exporters: {sink: {}}
 service: {pipelines: {metrics: {receivers: [clock], exporters: [sink]}}}
 ";
 
+/// As often as it does by default: what goes by time alone (samples, rates) costs what it does in a collector.
+const RECEIVER: &str = "
+receivers: {clock: {}}
+exporters: {sink: {}}
+service: {pipelines: {metrics: {receivers: [clock], exporters: [sink]}}}
+";
+
 /// No queue: the processor lets nothing through to it.
 const POINTS: &str = "
 receivers: {points: {}}
@@ -70,6 +77,16 @@ pub(crate) fn benchmarks() -> Vec<Benchmark> {
             item: "batch",
             counted_calls: 2000,
             ..Benchmark::new("pipeline/relay_untold", || relay(2, Level::None, false))
+        },
+        Benchmark {
+            item: "tick",
+            counted_calls: 2000,
+            ..Benchmark::new("receiver/clock", || receiver(Level::default(), true))
+        },
+        Benchmark {
+            item: "tick",
+            counted_calls: 2000,
+            ..Benchmark::new("receiver/clock_untold", || receiver(Level::None, false))
         },
     ];
     // A build without the receiver has everything else.
@@ -238,7 +255,15 @@ enum Time {
 
 /// Waits for batches to arrive at the end of the pipeline.
 fn batches(config: &str, time: Time) -> Calls {
-    let (runtime, running) = start(config, time);
+    arrivals(start(config, time))
+}
+
+/// Ticks of a receiver at its default interval, until they have arrived.
+fn receiver(level: Level, events: bool) -> Calls {
+    arrivals(start_with(told(level, events), RECEIVER, Time::Skipped))
+}
+
+fn arrivals((runtime, running): (Runtime, Running)) -> Calls {
     Box::new(move |calls| {
         let _running = &running;
         // What came since the last call is no part of this one.
@@ -259,11 +284,7 @@ fn points() -> Calls {
 
 /// Orders batches one by one, so that none waits for room, and waits until each is delivered.
 fn relay(lane: usize, level: Level, events: bool) -> Calls {
-    let build = BuildInfo::new("costs", "0.0.0", "");
-    let resource = Resource::detect(&build);
-    let telemetry = SelfTelemetry::builder(build, resource).level(level).build().expect("its constants are right");
-    let builder = Service::builder().telemetry(telemetry).events_enabled(events);
-    let (runtime, running) = start_with(builder, &RELAY.replace("LANE", &lane.to_string()), Time::Skipped);
+    let (runtime, running) = start_with(told(level, events), &RELAY.replace("LANE", &lane.to_string()), Time::Skipped);
     Box::new(move |calls| {
         let _running = &running;
         for _ in 0..calls {
@@ -271,6 +292,14 @@ fn relay(lane: usize, level: Level, events: bool) -> Calls {
             wait(&runtime, &DELIVERED, 1);
         }
     })
+}
+
+/// A service that is told of at this level, and on its event bus.
+fn told(level: Level, events: bool) -> Builder {
+    let build = BuildInfo::new("costs", "0.0.0", "");
+    let resource = Resource::detect(&build);
+    let telemetry = SelfTelemetry::builder(build, resource).level(level).build().expect("its constants are right");
+    Service::builder().telemetry(telemetry).events_enabled(events)
 }
 
 fn wait(runtime: &Runtime, semaphore: &Semaphore, permits: u64) {

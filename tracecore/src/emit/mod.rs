@@ -233,7 +233,7 @@ impl Source {
             }
         };
         route.count(came, &shaped);
-        let results = commit(reserved, passage);
+        let results = commit(reserved, passage, &self.events);
         for result in join_all(results).await {
             match result {
                 Ok(Outcome::Delivered) => {}
@@ -260,6 +260,6 @@ pub(crate) fn try_emit(route: &Route, batch: &Batch, passage: Passage, events: &
         Reservation::Refused(refused) => return Err(refused),
     };
     route.count(came, &shaped);
-    drop(commit(reserved, passage));
+    drop(commit(reserved, passage, events));
     refusal.map_or(Ok(()), Err)
 }

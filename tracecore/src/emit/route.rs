@@ -60,16 +60,16 @@ impl Came {
 }
 
 /// A batch with its place in a queue.
-pub(super) struct Reserved {
+pub(super) struct Reserved<'a> {
+    exit: &'a Exit,
     place: Place,
     batch: Batch,
-    waits_for_result: bool,
 }
 
 /// What reserving came to.
-pub(super) enum Reservation {
+pub(super) enum Reservation<'a> {
     /// A place wherever there must be one.
-    Complete(Vec<Reserved>),
+    Complete(Vec<Reserved<'a>>),
     /// No place in the queue of this exit now; all other places were given back.
     WaitFor(Exit),
     /// No place.
@@ -152,6 +152,13 @@ impl Exit {
             .fold(Load::default(), Load::plus)
     }
 
+    /// Counts what does not go to this exporter.
+    fn lose(&self, items: u64, reason: DropReason, passage: Passage, events: &Events) {
+        self.telemetry.dropped(reason, items);
+        let dropped = BatchEvent::Dropped { items, reason: reason.as_str() };
+        events.emit(|| Draft::of(&self.id, dropped).about(passage.correlation));
+    }
+
     /// What the sender hears when this queue has no place.
     pub(super) fn refusal(&self, full: Full, shaped: &[Shaped]) -> Refusal {
         if full == Full::ForEver {
@@ -168,12 +175,12 @@ impl Exit {
 
 /// Step two: a place in the queue of every exporter, the first of them out of what was `handed_over` to this sender
 /// after it waited. Holds no place when it asks to wait.
-pub(super) fn reserve(
-    shaped: &[Shaped],
+pub(super) fn reserve<'a>(
+    shaped: &'a [Shaped],
     mut handed_over: Option<Place>,
     passage: Passage,
     events: &Events,
-) -> Reservation {
+) -> Reservation<'a> {
     let mut reserved = Vec::new();
     let mut dropped = Vec::new();
     for Shaped { branch, batch } in shaped {
@@ -187,13 +194,12 @@ pub(super) fn reserve(
             }
             let reason = match (place, exit.overflow) {
                 (Ok(place), _) => {
-                    let waits_for_result = exit.waits_for_result;
-                    reserved.push(Reserved { place, batch: batch.clone(), waits_for_result });
+                    reserved.push(Reserved { exit, place, batch: batch.clone() });
                     continue;
                 }
                 (Err(Full::Now), Overflow::Block) => return Reservation::WaitFor(exit.clone()),
                 (Err(Full::Now), Overflow::Drop) => DropReason::QueueFull,
-                (Err(Full::Closed), Overflow::Drop) => DropReason::Stopped,
+                (Err(Full::Closed(reason)), Overflow::Drop) => reason,
                 (Err(Full::ForEver), Overflow::Drop) => DropReason::TooLarge,
                 (Err(full), _) => return Reservation::Refused(exit.refusal(full, shaped)),
             };
@@ -202,23 +208,29 @@ pub(super) fn reserve(
     }
     // Only now is it certain that the batch goes on without them.
     for (exit, items, reason) in dropped {
-        exit.telemetry.dropped(reason, items);
-        let dropped = BatchEvent::Dropped { items, reason: reason.as_str() };
-        events.emit(|| Draft::of(&exit.id, dropped).about(passage.correlation));
+        exit.lose(items, reason, passage, events);
     }
     Reservation::Complete(reserved)
 }
 
 /// Step three: fills the places, without waiting.
-pub(super) fn commit(reserved: Vec<Reserved>, passage: Passage) -> Vec<oneshot::Receiver<Outcome>> {
+pub(super) fn commit(
+    reserved: Vec<Reserved<'_>>,
+    passage: Passage,
+    events: &Events,
+) -> Vec<oneshot::Receiver<Outcome>> {
     let mut results = Vec::new();
-    for Reserved { place, batch, waits_for_result } in reserved {
-        let result = waits_for_result.then(|| {
+    for Reserved { exit, place, batch } in reserved {
+        let items = batch.items();
+        let result = exit.waits_for_result.then(|| {
             let (sender, receiver) = oneshot::channel();
             results.push(receiver);
             sender
         });
-        place.commit(batch, passage, result);
+        if !place.commit(batch, passage, result) {
+            // The stop has counted what was in the queue, between the reservation and this moment.
+            exit.lose(items, DropReason::Shutdown, passage, events);
+        }
     }
     results
 }

@@ -19,7 +19,7 @@ use crate::queue::state::{Admitted, Next, State, Ticket, Wake};
 use crate::queue::{Full, Outcome, SendingQueue};
 use crate::seam;
 use crate::signal::Batch;
-use crate::telemetry::QueueDepth;
+use crate::telemetry::{DropReason, QueueDepth};
 
 /// The queue between a pipeline's end and an exporter.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl Queue {
         seam::point().await;
         drop(turn);
         // Only a queue that closes lets go of a sender in line.
-        place.map_err(|_| Full::Closed)
+        place.map_err(|_| Full::Closed(self.state().closed_for()))
     }
 
     /// What goes out next: the oldest batch, or those that are merged; `None` once the queue is closed and empty and every
@@ -155,9 +155,10 @@ impl Queue {
         }
     }
 
-    /// Takes nothing more. What waits, and what fills a promised place, can still be taken out.
-    pub(crate) fn close(&self) {
-        let sent_away = self.state().close();
+    /// Takes nothing more, and says why to who asks: the first reason holds. What waits, and what fills a promised place,
+    /// can still be taken out.
+    pub(crate) fn close(&self, reason: DropReason) {
+        let sent_away = self.state().close(reason);
         // Each hears it by the loss of its sender.
         sent_away.for_each(drop);
         self.rouse(Wake::All);
@@ -169,24 +170,18 @@ impl Queue {
         self.hand_over(admitted);
     }
 
-    /// Remembers items whose delivery was cut off.
-    pub(super) fn cut_off(&self, items: u64) {
-        self.state().cut_off(items);
+    /// Whether these items, which were taken out, are the caller's to tell of.
+    pub(super) fn claim(&self, items: u64) -> bool {
+        self.state().claim(items)
     }
 
-    /// Gives up what still waits, and says how many items that and what was cut off are. It comes last: a place that
-    /// is filled afterwards is counted by nobody.
-    pub(crate) fn abandon(self: &Arc<Self>) -> u64 {
-        let (batches, items, admitted) = self.state().abandon();
+    /// The last count: closes, gives up what still waits, and says how many items the caller must tell of: those, and
+    /// all that consumers have taken out and not claimed, were they cut off or still held by a blocked thread.
+    pub(crate) fn abandon(&self) -> u64 {
+        self.close(DropReason::Shutdown);
+        let (batches, items) = self.state().abandon();
         batches.for_each(drop);
-        self.hand_over(admitted);
         items
-    }
-
-    /// How many items are promised, waiting or under way. After everything was abandoned: what an exporter holds that blocks
-    /// its thread.
-    pub(crate) fn unsettled(&self) -> u64 {
-        self.state().used_and_limit().0.items
     }
 
     /// Tells those who were admitted. A place whose sender has gone meanwhile is dropped, and admits the next.
@@ -267,16 +262,21 @@ impl Place {
         Some(Place::new(queue, load))
     }
 
-    /// Puts the batch there. `result` hears how its delivery ends.
-    pub(crate) fn commit(mut self, batch: Batch, passage: Passage, result: Option<oneshot::Sender<Outcome>>) {
+    /// Puts the batch there. `result` hears how its delivery ends. Whether it came before the last count: what comes later
+    /// is lost, and the caller must tell of it.
+    #[must_use = "what comes too late is told of by nobody else"]
+    pub(crate) fn commit(mut self, batch: Batch, passage: Passage, result: Option<oneshot::Sender<Outcome>>) -> bool {
         // The batch keeps the room: whoever takes it out gives it back.
-        if let Some(queue) = self.queue.take() {
-            let lane = lane_of(batch.signal(), passage.is_own());
-            let size = queue.merging.as_ref().map_or(0, |merging| merging.size(&batch));
-            let batch = Queued { batch, passage, reply: result.map(Reply::to) };
-            let wake = queue.state().fill(lane, Waiting { load: self.load, size, batch });
-            queue.rouse(wake);
-        }
+        let Some(queue) = self.queue.take() else { return false };
+        let lane = lane_of(batch.signal(), passage.is_own());
+        let size = queue.merging.as_ref().map_or(0, |merging| merging.size(&batch));
+        let batch = Queued { batch, passage, reply: result.map(Reply::to) };
+        // A statement of its own: what came too late is dropped, and its sender told, without the lock.
+        let filled = queue.state().fill(lane, Waiting { load: self.load, size, batch });
+        let in_time = filled.is_ok();
+        // Too late, it was the last that a consumer waited for.
+        queue.rouse(filled.unwrap_or(Wake::All));
+        in_time
     }
 }
 
@@ -329,7 +329,8 @@ struct Rest<'a> {
 impl Drop for Rest<'_> {
     fn drop(&mut self) {
         let waiting = std::mem::take(&mut self.waiting);
-        let wake = self.queue.state().put_back(self.lane, waiting.into_iter());
-        self.queue.rouse(wake);
+        // A statement of its own: what comes too late is dropped without the lock.
+        let put_back = self.queue.state().put_back(self.lane, waiting);
+        self.queue.rouse(put_back.unwrap_or(Wake::All));
     }
 }

@@ -4,6 +4,9 @@
 //! holds a batch back is not counted as time in which it was tried. Of batches that were merged, none is given up for
 //! another: what the backend refuses for good, or the exporter panics on, is tried again in halves, down to the one batch
 //! that is at fault. A backend that refuses all is so called at most twice as often as without merging.
+//!
+//! What became of a batch is told by who has claimed it. A stop counts what nobody has claimed by its end; a call that
+//! succeeds after that is told of by nobody.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +17,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::guard::Guard;
-use super::{Breaker, DeliverySettings, Outcome, Queue, Taken};
+use super::{Breaker, Claim, DeliverySettings, Outcome, Queue, Taken};
 use crate::component::{Component, Exporter};
 use crate::cx::{Attempt, Base, Cx, Own};
 use crate::emit::Passage;
@@ -24,8 +27,7 @@ use crate::runtime::{Failure, OnStartError, PROBE_INTERVAL, Restarts, construct,
 use crate::seam;
 use crate::signal::Batch;
 use crate::status::State;
-use crate::telemetry::StopReason;
-use crate::telemetry::{DropReason, ExporterTelemetry, Operation};
+use crate::telemetry::{DropReason, ExporterTelemetry, Operation, StopReason};
 use crate::time::{Duration, Instant};
 
 /// How often a batch under which the exporter panicked is tried in all.
@@ -66,12 +68,21 @@ struct Instance<C: Component> {
     cx: Cx<C>,
 }
 
+/// What is delivered at once.
+struct Shipment<'a> {
+    taken: &'a Taken,
+    /// How many of the batches that were taken it is.
+    batches: usize,
+    batch: &'a Batch,
+    passage: Passage,
+}
+
 /// How the attempts with a batch ended.
 enum End {
-    Delivered,
+    Delivered(Claim),
     /// It cannot be delivered.
     Failed(Failure, DropReason),
-    /// There is no exporter any more.
+    /// There is no exporter any more, or the stop has counted the batch.
     Stopped,
 }
 
@@ -150,8 +161,9 @@ impl<C: Exporter> Outlet<C> {
             if together > 1 {
                 self.tell(passage, || self.draft(merged(taken, together, batch.items())));
             }
-            let outcome = match self.deliver(&batch, passage).await {
-                End::Delivered => Outcome::Delivered,
+            let shipment = Shipment { taken, batches: together, batch: &batch, passage };
+            let (claim, outcome) = match self.deliver(&shipment).await {
+                End::Delivered(claim) => (claim, Outcome::Delivered),
                 End::Failed(failure, DropReason::Permanent | DropReason::Panic) if together > 1 => {
                     let (items, batches) = (batch.items(), together);
                     tracing::warn!(component = %self.base.id, items, batches, kind = %failure.kind, error = %failure, "a merged batch is refused and tried again in halves");
@@ -159,16 +171,20 @@ impl<C: Exporter> Outlet<C> {
                     together /= 2;
                     continue;
                 }
-                End::Failed(failure, reason) => self.give_up(&batch, passage, &failure, reason),
+                End::Failed(failure, reason) => {
+                    let Some(claim) = taken.claim(together) else { return };
+                    (claim, self.give_up(&batch, passage, &failure, reason))
+                }
                 End::Stopped if self.base.status.state() == State::PermanentError => {
+                    let Some(claim) = taken.claim(together) else { return };
                     self.lose(&batch, passage, DropReason::Stopped);
-                    Outcome::Lost { retryable: true }
+                    (claim, Outcome::Lost { retryable: true })
                 }
                 // It was stopped, which happens only once the drain is over.
                 End::Stopped => return,
             };
             drop(batch);
-            taken.settle(together, outcome);
+            taken.settle(claim, outcome);
             match after.pop() {
                 Some(next) => together = next,
                 None => return,
@@ -177,7 +193,8 @@ impl<C: Exporter> Outlet<C> {
     }
 
     /// Tries a batch until it is delivered or cannot be.
-    async fn deliver(&self, batch: &Batch, passage: Passage) -> End {
+    async fn deliver(&self, shipment: &Shipment<'_>) -> End {
+        let passage = shipment.passage;
         let began = Instant::now();
         let mut backoff = self.settings.retry_on_failure.backoff();
         let mut panics = 0;
@@ -188,10 +205,10 @@ impl<C: Exporter> Outlet<C> {
             held_back += pass.waited();
             // After the breaker, which can take long: the exporter may have been replaced meanwhile.
             let Some(instance) = self.instance().await else { break };
-            let failure = match self.attempt(&instance, batch, passage, attempt).await {
-                Ok(()) => {
+            let failure = match self.attempt(&instance, shipment, attempt).await {
+                Ok(claim) => {
                     pass.answered();
-                    return End::Delivered;
+                    return claim.map_or(End::Stopped, End::Delivered);
                 }
                 Err(failure) => failure,
             };
@@ -225,13 +242,13 @@ impl<C: Exporter> Outlet<C> {
         End::Stopped
     }
 
+    /// Calls the exporter. What it delivers is the caller's to settle, unless the stop has counted it.
     async fn attempt(
         &self,
         instance: &Instance<C>,
-        batch: &Batch,
-        passage: Passage,
+        &Shipment { taken, batches, batch, passage }: &Shipment<'_>,
         attempt: u64,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Claim>, Failure> {
         let items = batch.items();
         self.tell(passage, || self.draft(ExportEvent::Started { items, attempt }));
         if attempt > 1 {
@@ -249,11 +266,12 @@ impl<C: Exporter> Outlet<C> {
             let exported = timeout(limit, call.run(instance.exporter.export(batch, &instance.cx))).await;
             exported.map_or_else(|_| Err(late()), |exported| exported.map_err(Failure::from))
         });
-        let result = exported.await.unwrap_or_else(Err);
+        let result = exported.await.unwrap_or_else(Err).map(|()| taken.claim(batches));
         let took = began.elapsed();
-        self.telemetry().observe_export(took);
         match &result {
-            Ok(()) => {
+            Ok(None) => {}
+            Ok(Some(_)) => {
+                self.telemetry().observe_export(took);
                 self.telemetry().call_succeeded();
                 self.base.activity.put_out(items);
                 self.base.delivered();
@@ -261,13 +279,14 @@ impl<C: Exporter> Outlet<C> {
                 self.tell(passage, || self.draft(ExportEvent::Succeeded { items, attempt }).lasting(took));
             }
             Err(failure) => {
+                self.telemetry().observe_export(took);
                 self.telemetry().call_failed(failure.kind);
                 self.base.activity.count_error();
                 let (kind, retryable) = (failure.kind, failure.retry != Retry::Permanent);
                 self.tell(passage, || self.draft(ExportEvent::Failed { kind, retryable, attempt }).lasting(took));
             }
         }
-        span.end(result.as_ref().copied().map_err(|failure| failure.kind));
+        span.end(result.as_ref().map(|_| ()).map_err(|failure| failure.kind));
         result
     }
 
@@ -314,7 +333,7 @@ impl<C: Exporter> Outlet<C> {
                 give_up(&self.base, &failure);
                 self.base.let_go();
                 // What comes is refused, or dropped if the queue's policy says so.
-                return self.queue.close();
+                return self.queue.close(DropReason::Stopped);
             };
             self.base.supervised_after(State::RecoverableError, &failure);
             tracing::error!(component = %self.base.id, error = %failure, ?wait, "the exporter failed and is made anew");

@@ -30,7 +30,9 @@ pub(crate) use load::{Fill, Load};
 pub use settings::{
     Batching, CircuitBreaker, Delivery as DeliverySettings, Overflow, Partition, RetryOnFailure, SendingQueue, Sizer,
 };
-pub(crate) use taken::Taken;
+pub(crate) use taken::{Claim, Taken};
+
+use crate::telemetry::DropReason;
 
 /// How a delivery ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +53,6 @@ pub(crate) enum Full {
     Now,
     /// There will never be one: the batch is larger than the queue.
     ForEver,
-    /// The queue takes nothing more: the service stops.
-    Closed,
+    /// The queue takes nothing more, for this reason: the service stops, or the exporter was given up.
+    Closed(DropReason),
 }

@@ -3,7 +3,8 @@
 //! Nothing here waits, wakes or locks: each call is one step under the lock of [`Queue`](super::Queue), which then wakes
 //! whom the step has admitted, and as many consumers as it says. What always holds between two steps: `used` is within
 //! `limit`; the first in line does not fit; nobody stands in line before a closed queue. What waits to be merged with what
-//! has not come yet waits no longer than until the queue is full: then nothing can come.
+//! has not come yet waits no longer than until the queue is full: then nothing can come. What came in is told of once: by
+//! whoever claims it, or by the last count.
 //!
 //! Of the consumers that wait, one keeps the time at which a lane is ready without anything coming. It is told when there
 //! is a first such time, and looks by itself when that has come: by then, what waits has often been taken for its size,
@@ -15,6 +16,7 @@ use std::collections::VecDeque;
 use super::Full;
 use super::lanes::{Lanes, Merging, Pushed, Run, Waiting};
 use super::load::Load;
+use crate::telemetry::DropReason;
 use crate::time::Instant;
 
 /// What the lock of a queue guards: batches `B` that wait to be taken, and senders `S` that wait for room.
@@ -33,9 +35,12 @@ pub(super) struct State<B, S> {
     /// In the order of their tickets.
     line: VecDeque<Standing<S>>,
     tickets: u64,
-    closed: bool,
-    /// Items whose delivery the shutdown has cut off.
-    cut_off: u64,
+    /// Why it takes nothing more, once that is so.
+    closed: Option<DropReason>,
+    /// Items that came in and of which nobody has told what became of them.
+    untold: u64,
+    /// They were told of together: nobody claims any after that.
+    counted: bool,
 }
 
 /// Where a sender stands in the line.
@@ -98,8 +103,9 @@ impl<B, S> State<B, S> {
             kept: false,
             line: VecDeque::new(),
             tickets: 0,
-            closed: false,
-            cut_off: 0,
+            closed: None,
+            untold: 0,
+            counted: false,
         }
     }
 
@@ -108,7 +114,12 @@ impl<B, S> State<B, S> {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.closed
+        self.closed.is_some()
+    }
+
+    /// Why it takes nothing more: a queue that is open will take nothing more for a shutdown at the earliest.
+    pub(super) fn closed_for(&self) -> DropReason {
+        self.closed.unwrap_or(DropReason::Shutdown)
     }
 
     /// Promises a place, if there is room and nobody waits for it already.
@@ -116,8 +127,8 @@ impl<B, S> State<B, S> {
         if !load.within(self.limit) {
             return Err(Full::ForEver);
         }
-        if self.closed {
-            return Err(Full::Closed);
+        if let Some(reason) = self.closed {
+            return Err(Full::Closed(reason));
         }
         if !self.line.is_empty() || !self.fits(load) {
             return Err(Full::Now);
@@ -128,7 +139,7 @@ impl<B, S> State<B, S> {
 
     /// Puts a sender that found no room at the end of the line.
     pub(super) fn line_up(&mut self, load: Load, sender: S) -> Ticket {
-        debug_assert!(load.within(self.limit) && !self.closed, "it would stand there for ever");
+        debug_assert!(load.within(self.limit) && !self.is_closed(), "it would stand there for ever");
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
         self.line.push_back(Standing { ticket, load, sender });
@@ -144,16 +155,24 @@ impl<B, S> State<B, S> {
     }
 
     /// Fills a promised place.
-    pub(super) fn fill(&mut self, lane: usize, waiting: Waiting<B>) -> Wake {
+    ///
+    /// # Errors
+    /// The batch, if it comes after the last count: nobody takes it out, and its place is given back.
+    pub(super) fn fill(&mut self, lane: usize, waiting: Waiting<B>) -> Result<Wake, B> {
         self.promised -= 1;
+        if self.counted {
+            self.used = self.used.minus(waiting.load);
+            return Err(waiting.batch);
+        }
+        self.untold += waiting.load.items;
         let pushed = self.waiting.push(lane, waiting, self.flushes());
-        match pushed {
+        Ok(match pushed {
             // The others then end.
-            _ if self.closed => Wake::All,
+            _ if self.is_closed() => Wake::All,
             Pushed::Ready => Wake::One,
             Pushed::First => Wake::one_if(!self.kept),
             Pushed::Behind => Wake::Nobody,
-        }
+        })
     }
 
     /// The queue was full: what waits to be merged goes out as it is.
@@ -165,7 +184,7 @@ impl<B, S> State<B, S> {
 
     /// Whether what waits goes out at once, however little it is.
     fn flushes(&self) -> bool {
-        self.closed || self.pressed || !self.line.is_empty()
+        self.is_closed() || self.pressed || !self.line.is_empty()
     }
 
     /// Makes two promised places of one.
@@ -192,7 +211,7 @@ impl<B, S> State<B, S> {
                 self.kept = true;
                 Next::Keep(due)
             }
-            None if self.closed && self.promised == 0 && self.waiting.is_empty() => Next::Ended,
+            None if self.is_closed() && self.promised == 0 && self.waiting.is_empty() => Next::Ended,
             Some(_) | None => Next::Nothing,
         }
     }
@@ -204,12 +223,21 @@ impl<B, S> State<B, S> {
     }
 
     /// Puts back what was cut off the last batch of a run.
-    pub(super) fn put_back(&mut self, lane: usize, rest: impl DoubleEndedIterator<Item = Waiting<B>>) -> Wake {
-        self.waiting.put_back(lane, rest);
-        match self.closed {
+    ///
+    /// # Errors
+    /// All of it, after the last count, which has told of it: its room is given back.
+    pub(super) fn put_back(&mut self, lane: usize, rest: Vec<Waiting<B>>) -> Result<Wake, Vec<Waiting<B>>> {
+        if self.counted {
+            // The lane is not being cut any more.
+            self.waiting.put_back(lane, std::iter::empty());
+            self.used = rest.iter().fold(self.used, |used, waiting| used.minus(waiting.load));
+            return Err(rest);
+        }
+        self.waiting.put_back(lane, rest.into_iter());
+        Ok(match self.is_closed() {
             true => Wake::All,
             false => Wake::one_if(self.waiting.any_ready(self.flushes()) || !self.kept && self.waiting.due().is_some()),
-        }
+        })
     }
 
     /// Frees the room of a batch that was taken out.
@@ -218,24 +246,28 @@ impl<B, S> State<B, S> {
         self.admit()
     }
 
-    /// Promises nothing more, and sends away who stands in line.
-    pub(super) fn close(&mut self) -> impl Iterator<Item = S> + use<B, S> {
-        self.closed = true;
+    /// Promises nothing more, for the first reason that it was closed for, and sends away who stands in line.
+    pub(super) fn close(&mut self, reason: DropReason) -> impl Iterator<Item = S> + use<B, S> {
+        self.closed.get_or_insert(reason);
         std::mem::take(&mut self.line).into_iter().map(|standing| standing.sender)
     }
 
-    /// Remembers items whose delivery was cut off.
-    pub(super) fn cut_off(&mut self, items: u64) {
-        self.cut_off += items;
+    /// Whether these items, which were taken out, are the caller's to tell of. They are once, and not after the last count.
+    pub(super) fn claim(&mut self, items: u64) -> bool {
+        if !self.counted {
+            self.untold -= items;
+        }
+        !self.counted
     }
 
-    /// Gives up what waits to be taken: the batches, and how many items they and what was cut off are.
-    pub(super) fn abandon(&mut self) -> (impl Iterator<Item = B> + use<B, S>, u64, Admitted<S>) {
+    /// The last count: gives up the batches that wait to be taken, and says how many items are untold, of these and of
+    /// what was taken out and never claimed. Comes after the close: nobody stands in line.
+    pub(super) fn abandon(&mut self) -> (impl Iterator<Item = B> + use<B, S>, u64) {
+        debug_assert!(self.is_closed(), "what came later would be lost untold");
+        self.counted = true;
         let waiting = self.waiting.clear();
-        let load = waiting.iter().fold(Load::default(), |sum, waiting| sum.plus(waiting.load));
-        let items = std::mem::take(&mut self.cut_off) + load.items;
-        let admitted = self.settle(load);
-        (waiting.into_iter().map(|waiting| waiting.batch), items, admitted)
+        self.used = waiting.iter().fold(self.used, |used, waiting| used.minus(waiting.load));
+        (waiting.into_iter().map(|waiting| waiting.batch), std::mem::take(&mut self.untold))
     }
 
     fn fits(&self, load: Load) -> bool {

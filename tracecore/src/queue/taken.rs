@@ -1,8 +1,9 @@
 //! What a consumer has taken out of a queue: one batch, or several that are sent as one.
 //!
-//! Each is settled once, the first ones first, as many together as met one fate. Invariant: none is forgotten. What a
-//! consumer drops unsettled was cut off: the queue remembers its items, its room is given back, and its sender hears that
-//! it may come again.
+//! Each is settled once, the first ones first, as many together as met one fate. Invariant: none is forgotten, and none is
+//! told of twice. Who knows what became of some claims them before telling; who stops the queue counts what was not
+//! claimed by then, and nobody claims afterwards. What a consumer drops unsettled was cut off: it is unclaimed, its room is
+//! given back, and its sender hears that it may come again.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -33,6 +34,13 @@ pub(super) struct Source {
     pub(super) reply: Option<Reply>,
     /// What it takes of the queue.
     pub(super) load: Load,
+}
+
+/// The right to tell what became of the next batches.
+#[must_use = "nobody else can tell of them any more"]
+#[derive(Debug)]
+pub(crate) struct Claim {
+    count: usize,
 }
 
 impl Taken {
@@ -77,12 +85,24 @@ impl Taken {
         self.sources.iter().take(count).map(|source| source.passage.correlation)
     }
 
-    /// Gives the places of the next `count` batches back, and tells whoever waits how the delivery ended.
-    pub(crate) fn settle(&mut self, count: usize, outcome: Outcome) {
+    /// The right to tell of the next `count` batches; `None` once they were counted as lost.
+    pub(crate) fn claim(&self, count: usize) -> Option<Claim> {
         let count = count.min(self.len());
-        let load = self.sources.iter().take(count).fold(Load::default(), |sum, source| sum.plus(source.load));
+        self.queue.claim(self.load(count).items).then_some(Claim { count })
+    }
+
+    /// Gives the places of the batches that were claimed back, and tells whoever waits how the delivery ended.
+    pub(crate) fn settle(&mut self, Claim { count }: Claim, outcome: Outcome) {
+        self.let_go(count, outcome);
+    }
+
+    fn load(&self, count: usize) -> Load {
+        self.sources.iter().take(count).fold(Load::default(), |sum, source| sum.plus(source.load))
+    }
+
+    fn let_go(&mut self, count: usize, outcome: Outcome) {
         // The places first: whoever hears of the outcome may send the next batch at once.
-        self.queue.settle(load);
+        self.queue.settle(self.load(count));
         for Source { reply, .. } in self.sources.drain(..count) {
             if let Some(reply) = reply {
                 reply.settle(outcome);
@@ -127,8 +147,7 @@ impl Taken {
 impl Drop for Taken {
     fn drop(&mut self) {
         if !self.sources.is_empty() {
-            self.queue.cut_off(self.items());
-            self.settle(self.len(), Outcome::Lost { retryable: true });
+            self.let_go(self.len(), Outcome::Lost { retryable: true });
         }
     }
 }

@@ -141,7 +141,7 @@ async fn stop_exporters(exporters: &[&Outgoing]) {
 async fn drain(exporters: &[&Outgoing], consumers: &mut JoinSet<()>, deadline: Instant) {
     seam::point().await;
     for exporter in exporters {
-        exporter.exit.queue.close();
+        exporter.exit.queue.close(DropReason::Shutdown);
     }
     if !joined(consumers, deadline).await {
         // Each consumer lets go of the batch that it has under way, and that batch is counted below.
@@ -154,7 +154,7 @@ async fn drain(exporters: &[&Outgoing], consumers: &mut JoinSet<()>, deadline: I
     }
     for Outgoing { base, exit, .. } in exporters {
         // What a blocked thread holds is given up too; if its call succeeds after all, nobody hears of it.
-        let items = exit.queue.abandon() + exit.queue.unsettled();
+        let items = exit.queue.abandon();
         if items > 0 {
             exit.telemetry.dropped(DropReason::Shutdown, items);
             tracing::warn!(component = %base.id, items, reason = "shutdown", "items were dropped: the queue did not drain within service.drain_timeout");

@@ -39,11 +39,11 @@ closed_label! {
         RetryExhausted = "retry_exhausted",
         /// The exporter panicked on it twice.
         Panic = "panic",
-        /// The exporter was given up, or had stopped.
+        /// The exporter was given up.
         Stopped = "stopped",
         /// The exporter could not start, and is ignored.
         Ignored = "ignored",
-        /// The drain's time ran out.
+        /// The drain's time ran out, or so much of it that the queue took nothing more.
         Shutdown = "shutdown",
     }
 }

@@ -62,6 +62,8 @@ pub enum Command {
     Emit(Batch, oneshot::Sender<Verdict>),
     /// Emit a batch from a task beside `run`.
     EmitBeside(Batch, oneshot::Sender<Verdict>),
+    /// Emit a batch from a task beside `run`, once it is told to.
+    EmitLater(oneshot::Receiver<()>, Batch, oneshot::Sender<Verdict>),
     /// Spawn a task that never ends, and let go of the sender when it is aborted.
     Linger(oneshot::Sender<()>),
     /// Spawn a task that panics.
@@ -196,6 +198,14 @@ impl Receiver for TestSource {
                     let emitter = cx.emitter().clone();
                     cx.spawn("emit", async move {
                         let _ = reply.send(emitter.emit(batch).await);
+                    });
+                }
+                Command::EmitLater(when, batch, reply) => {
+                    let emitter = cx.emitter().clone();
+                    cx.spawn("emit", async move {
+                        if when.await.is_ok() {
+                            let _ = reply.send(emitter.emit(batch).await);
+                        }
                     });
                 }
                 Command::Linger(held) => cx.spawn("linger", async move {

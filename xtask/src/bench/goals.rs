@@ -16,6 +16,12 @@ const WALK_PENALTY: f64 = 2.0;
 /// Instructions that the events that nobody hears and the self-telemetry at its default level may cost a batch.
 const TOLD_INSTRUCTIONS: f64 = 800.0;
 
+/// Millionths of a core that a receiver may take for its own telemetry: 0.05 %.
+const TOLD_SHARE: f64 = 500.0;
+
+/// How often the `clock` receiver ticks by default, a second.
+const CLOCK_TICKS: f64 = 10.0;
+
 /// A goal and how a run stands to it.
 #[derive(Debug, PartialEq)]
 pub(super) struct Goal {
@@ -71,6 +77,7 @@ pub(super) fn of(table: &Table) -> Vec<Goal> {
     ns.into_iter()
         .chain(allocations)
         .chain(told(table))
+        .chain(told_receiver(table))
         .chain(walks.filter_map(|walk| walk_goal(table, walk)))
         .collect()
 }
@@ -88,6 +95,16 @@ fn told(table: &Table) -> Vec<Goal> {
         [instructions, allocations]
     });
     goals.into_iter().flatten().flatten().collect()
+}
+
+/// What a receiver's own telemetry takes of a core, at its default interval: the share of its instructions, of the time that
+/// they take here.
+fn told_receiver(table: &Table) -> Option<Goal> {
+    let (told, untold) = table.row("receiver/clock").zip(table.row("receiver/clock_untold"))?;
+    let share = 1.0 - untold.instructions? / told.instructions?;
+    let is = share * told.ns? * CLOCK_TICKS / 1000.0;
+    let what = "receiver/clock beside clock_untold".to_owned();
+    Some(Goal { what, is, bound: Bound::AtMost(TOLD_SHARE), unit: "millionths of a core" })
 }
 
 /// The walk over ASCII beside prost, any other walk beside that over ASCII.
@@ -144,6 +161,15 @@ wire/logs/cjk/walk                  span - - - - - 2000
         };
         assert!(goals(&text(1800, 7)).iter().all(|(met, _)| *met));
         assert_eq!(goals(&text(1801, 8)).iter().filter(|(met, _)| !met).count(), 2);
+    }
+
+    #[test]
+    fn the_telemetry_of_a_receiver_is_held_against_its_share_of_a_core() {
+        // A tenth of its instructions, in 500 µs ten times a second: 50 µs ten times a second.
+        let text =
+            |ns: u64| format!("receiver/clock tick {ns} - - - - 10000\nreceiver/clock_untold tick 1 - - - - 9000\n");
+        assert!(goals(&text(499_000)).iter().all(|(met, _)| *met));
+        assert_eq!(goals(&text(501_000)).iter().filter(|(met, _)| !met).count(), 1);
     }
 
     #[test]

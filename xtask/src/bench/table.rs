@@ -69,6 +69,15 @@ impl Table {
         self.0.iter().find(|row| row.name == name)
     }
 
+    /// The same rows in the same order, with the figures of `new` where it has some, and its further rows.
+    pub(crate) fn updated(self, mut new: Table) -> Table {
+        let order: Vec<String> = self.0.iter().map(|row| row.name.clone()).collect();
+        new.merge(self);
+        let place = |row: &Row| order.iter().position(|name| *name == row.name).unwrap_or(order.len());
+        new.0.sort_by_key(place);
+        new
+    }
+
     /// Takes over the figures of `other` that are missing here.
     pub(crate) fn merge(&mut self, other: Table) {
         for new in other.0 {
@@ -184,6 +193,15 @@ wire/walk        span  122.07  3618  25.12  reference/memcpy      -     -
         let walk = table.row("wire/walk").unwrap();
         assert_eq!((walk.ns, walk.allocations, walk.instructions), (Some(122.07), Some(0.0), Some(1735.0)));
         assert_eq!(table.row("new").unwrap().instructions, Some(3.0));
+    }
+
+    #[test]
+    fn an_update_takes_the_new_figures_and_keeps_the_order_and_what_was_not_measured() {
+        let old: Table = "a call 1 - - - 0 10\nb call 2 - - - 0 20\n".parse().unwrap();
+        let updated = old.updated("c call 3 - - - 0 30\nb call - - - - - 21\n".parse().unwrap());
+        let figures = updated.0.iter().map(|row| (row.name.as_str(), row.ns, row.instructions));
+        let expected = [("a", Some(1.0), Some(10.0)), ("b", Some(2.0), Some(21.0)), ("c", Some(3.0), Some(30.0))];
+        assert_eq!(figures.collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -26,6 +26,7 @@ use self::taken::Taken;
 use super::{batch, settings};
 use crate::queue::{Batching, Full, Load, Outcome, SendingQueue, Sizer};
 use crate::signal::Batch;
+use crate::telemetry::DropReason;
 
 /// Schedules of each kind: enough to find each fault that was tried, in a second or two.
 const SCHEDULES: usize = 1000;
@@ -54,11 +55,11 @@ fn send(queue: &Arc<Queue>, batch: Batch) -> JoinHandle<u64> {
     thread::spawn(move || match block_on(queue.room_for(Load::of(&batch))) {
         Ok(place) => {
             let items = batch.items();
-            place.commit(batch, crate::emit::PASSAGE, None);
-            items
+            // What comes after the last count is its sender's to tell of.
+            if place.commit(batch, crate::emit::PASSAGE, None) { items } else { 0 }
         }
         Err(full) => {
-            assert_eq!(full, Full::Closed);
+            assert_eq!(full, Full::Closed(DropReason::Shutdown));
             0
         }
     })
@@ -70,8 +71,7 @@ fn try_send(queue: &Arc<Queue>, batch: Batch) -> JoinHandle<u64> {
     thread::spawn(move || match queue.reserve(&batch) {
         Ok(place) => {
             let items = batch.items();
-            place.commit(batch, crate::emit::PASSAGE, None);
-            items
+            if place.commit(batch, crate::emit::PASSAGE, None) { items } else { 0 }
         }
         Err(_) => 0,
     })
@@ -88,18 +88,25 @@ fn consume(queue: &Arc<Queue>) -> JoinHandle<u64> {
     let queue = Arc::clone(queue);
     thread::spawn(move || {
         let mut items = 0;
-        while let Some(mut taken) = block_on(queue.next()) {
-            items += taken.items();
-            taken.settle(taken.len(), Outcome::Delivered);
+        while let Some(taken) = block_on(queue.next()) {
+            items += delivered(taken);
         }
         items
     })
 }
 
+/// Delivers; how many items that is, if they were not counted before.
 fn delivered(mut taken: Taken) -> u64 {
     let items = taken.items();
-    taken.settle(taken.len(), Outcome::Delivered);
+    let Some(claim) = taken.claim(taken.len()) else { return 0 };
+    taken.settle(claim, Outcome::Delivered);
     items
+}
+
+/// A consumer that is cut off with what it got.
+fn cut_off(queue: &Arc<Queue>) -> JoinHandle<()> {
+    let queue = Arc::clone(queue);
+    thread::spawn(move || drop(queue.next().now_or_never()))
 }
 
 /// Consumers that deliver until they have delivered so many items, and then close the queue: one that sleeps beside what
@@ -114,7 +121,7 @@ fn consume_all<const N: usize>(queue: &Arc<Queue>, items: u64) -> [JoinHandle<u6
                 let these = delivered(taken);
                 items += these;
                 if left.fetch_sub(these, Ordering::SeqCst) == these {
-                    queue.close();
+                    queue.close(DropReason::Shutdown);
                 }
             }
             items
@@ -147,7 +154,7 @@ fn every_sender_gets_its_turn_and_every_batch_is_delivered_once() {
         assert_eq!(sent, 10, "a sender was sent away from an open queue");
         let sent = sent + joined([passing]);
         gone.join().expect("no thread panics");
-        queue.close();
+        queue.close(DropReason::Shutdown);
         assert_eq!(joined(consumers), sent);
         assert_eq!((queue.abandon(), queue.used()), (0, Load::default()));
     });
@@ -162,7 +169,7 @@ fn a_close_at_any_moment_wakes_everybody_and_loses_nothing_that_came_in() {
         let consumers = [consume(&queue), consume(&queue)];
         let closing = {
             let queue = Arc::clone(&queue);
-            thread::spawn(move || queue.close())
+            thread::spawn(move || queue.close(DropReason::Shutdown))
         };
         let sent = joined(senders);
         for thread in [gone, closing] {
@@ -174,20 +181,20 @@ fn a_close_at_any_moment_wakes_everybody_and_loses_nothing_that_came_in() {
 }
 
 #[test]
-fn what_is_abandoned_is_counted_and_makes_room() {
+fn a_last_count_at_any_moment_and_deliveries_tell_of_each_item_once() {
     check(|| {
-        let queue = queue();
-        let senders = [4, 2, 3].map(|items| send(&queue, batch(items, 1)));
-        let abandoning = [0, 1].map(|_| {
-            let queue = Arc::clone(&queue);
-            thread::spawn(move || queue.abandon())
-        });
-        let consumer = consume(&queue);
-        let sent = joined(senders);
-        let abandoned = joined(abandoning);
-        queue.close();
-        assert_eq!(joined([consumer]) + abandoned, sent);
-        assert_eq!(queue.used(), Load::default());
+        for queue in [queue(), merging()] {
+            let senders = [4, 2, 3].map(|items| send(&queue, batch(items, 1)));
+            let counting = [0, 1].map(|_| {
+                let queue = Arc::clone(&queue);
+                thread::spawn(move || queue.abandon())
+            });
+            let (consumer, cut_off) = (consume(&queue), cut_off(&queue));
+            let (sent, counted) = (joined(senders), joined(counting));
+            cut_off.join().expect("no thread panics");
+            assert_eq!(joined([consumer]) + counted, sent);
+            assert_eq!(queue.used(), Load::default());
+        }
     });
 }
 
@@ -204,7 +211,7 @@ fn no_consumer_sleeps_beside_a_batch_while_another_is_busy() {
             thread::spawn(move || block_on(queue.next()).map_or(0, delivered))
         });
         for (place, batch) in places {
-            place.commit(batch, crate::emit::PASSAGE, None);
+            assert!(place.commit(batch, crate::emit::PASSAGE, None));
         }
         assert_eq!(joined(consumers), 3);
     });
@@ -233,7 +240,7 @@ fn the_time_is_kept_when_its_keeper_goes_away() {
         // Whoever asks once and goes away may have been the one that got it.
         let delivered = joined([gone]);
         if delivered > 0 {
-            queue.close();
+            queue.close(DropReason::Shutdown);
         }
         assert_eq!(joined(consumers) + delivered, 1);
     });
@@ -248,7 +255,7 @@ fn a_full_queue_flushes_what_waits_to_be_merged_and_nobody_waits_for_room_for_ev
         let senders = [3, 3, 3, 7].map(|items| send(&queue, batch(items, 1)));
         let consumers = [consume(&queue), consume(&queue)];
         assert_eq!(joined(senders), 16, "a sender was sent away from an open queue");
-        queue.close();
+        queue.close(DropReason::Shutdown);
         assert_eq!(joined(consumers), 16);
         sync::start_time();
     });
@@ -262,7 +269,7 @@ fn a_close_flushes_what_waits_to_be_merged_whatever_is_being_cut() {
         let consumers = [consume(&queue), consume(&queue)];
         let closing = {
             let queue = Arc::clone(&queue);
-            thread::spawn(move || queue.close())
+            thread::spawn(move || queue.close(DropReason::Shutdown))
         };
         let sent = joined(senders);
         closing.join().expect("no thread panics");

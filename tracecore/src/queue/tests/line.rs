@@ -6,18 +6,22 @@ use std::task::Poll;
 use super::{Task, batch, settings};
 use crate::queue::{Full, Load, Outcome, Place, Queue, Sizer, Taken};
 use crate::signal::Batch;
-
-const DELIVERED: Outcome = Outcome::Delivered;
+use crate::telemetry::DropReason;
 
 /// A queue of ten items, and the two batches of five that fill it, under way.
 fn full() -> (Arc<Queue>, [Taken; 2]) {
     let queue = Queue::new(&settings(10, Sizer::Items));
     let taken = [0, 1].map(|_| {
-        queue.reserve(&batch(5, 1)).expect("there is room").commit(batch(5, 1), crate::emit::PASSAGE, None);
+        assert!(queue.reserve(&batch(5, 1)).expect("there is room").commit(batch(5, 1), crate::emit::PASSAGE, None));
         let Poll::Ready(Some(taken)) = taking(&queue).run() else { panic!("a batch waits") };
         taken
     });
     (queue, taken)
+}
+
+fn deliver(taken: &mut Taken) {
+    let claim = taken.claim(1).expect("nothing was counted");
+    taken.settle(claim, Outcome::Delivered);
 }
 
 fn taking(queue: &Arc<Queue>) -> Task<Option<Taken>> {
@@ -44,10 +48,10 @@ fn a_large_batch_does_not_starve_behind_small_ones() {
     let (queue, [mut first, mut second]) = full();
     let large = waiting(&queue, &batch(10, 1));
     let small = waiting(&queue, &batch(1, 1));
-    first.settle(1, DELIVERED);
+    deliver(&mut first);
     assert!(!large.is_woken() && !small.is_woken(), "the small one overtook");
     assert_eq!(queue.reserve(&batch(1, 1)).err(), Some(Full::Now), "one that never waited overtook");
-    second.settle(1, DELIVERED);
+    deliver(&mut second);
     let place = admitted(&large);
     assert!(!small.is_woken());
     drop(place);
@@ -58,10 +62,10 @@ fn a_large_batch_does_not_starve_behind_small_ones() {
 fn room_is_handed_over_and_nobody_can_take_it_before_the_woken_one_comes() {
     let (queue, [mut first, _second]) = full();
     let sender = waiting(&queue, &batch(5, 1));
-    first.settle(1, DELIVERED);
+    deliver(&mut first);
     assert!(sender.is_woken());
     assert_eq!(queue.reserve(&batch(1, 1)).err(), Some(Full::Now));
-    admitted(&sender).commit(batch(5, 1), crate::emit::PASSAGE, None);
+    assert!(admitted(&sender).commit(batch(5, 1), crate::emit::PASSAGE, None));
 }
 
 #[test]
@@ -69,7 +73,7 @@ fn a_sender_that_goes_away_leaves_its_turn_to_the_next() {
     let (queue, [mut first, _second]) = full();
     let large = waiting(&queue, &batch(10, 1));
     let small = waiting(&queue, &batch(5, 1));
-    first.settle(1, DELIVERED);
+    deliver(&mut first);
     assert!(!small.is_woken());
     drop(large);
     admitted(&small);
@@ -80,7 +84,7 @@ fn a_sender_that_goes_away_after_it_was_admitted_gives_its_room_to_the_next() {
     let (queue, [mut first, _second]) = full();
     let gone = waiting(&queue, &batch(5, 1));
     let next = waiting(&queue, &batch(5, 1));
-    first.settle(1, DELIVERED);
+    deliver(&mut first);
     assert!(gone.is_woken() && !next.is_woken());
     drop(gone);
     admitted(&next);
@@ -90,9 +94,9 @@ fn a_sender_that_goes_away_after_it_was_admitted_gives_its_room_to_the_next() {
 fn a_queue_that_closes_sends_the_line_away() {
     let (queue, _taken) = full();
     let sender = waiting(&queue, &batch(1, 1));
-    queue.close();
+    queue.close(DropReason::Stopped);
     assert!(sender.is_woken());
-    assert!(matches!(sender.run(), Poll::Ready(Err(Full::Closed))));
+    assert!(matches!(sender.run(), Poll::Ready(Err(Full::Closed(DropReason::Stopped)))));
 }
 
 #[test]
@@ -130,10 +134,10 @@ fn a_closed_queue_ends_once_the_last_promised_place_is_filled_or_given_back() {
         let place = queue.reserve(&batch(1, 1)).expect("there is room");
         let consumers = [taking(&queue), taking(&queue)];
         assert!(consumers.iter().all(|consumer| consumer.run().is_pending()));
-        queue.close();
+        queue.close(DropReason::Stopped);
         assert!(consumers.iter().all(|consumer| consumer.run().is_pending()), "a batch may still come");
         if filled {
-            place.commit(batch(1, 1), crate::emit::PASSAGE, None);
+            assert!(place.commit(batch(1, 1), crate::emit::PASSAGE, None));
         } else {
             drop(place);
         }

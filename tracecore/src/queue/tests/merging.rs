@@ -17,6 +17,7 @@ use super::{Task, settings};
 use crate::config::Period;
 use crate::queue::{Batching, Full, Load, Outcome, Queue, SendingQueue, Sizer, Taken};
 use crate::signal::{Batch, Decoded, Signal};
+use crate::telemetry::DropReason;
 
 /// How long what waits to be merged waits, in milliseconds.
 const WAIT: u64 = 10;
@@ -164,7 +165,8 @@ impl Run {
                 // In two steps, as a merged batch of which a part is refused.
                 for count in [taken.len() / 2, taken.len() - taken.len() / 2] {
                     let items = if count == 0 { Vec::new() } else { items_of(&taken.merged(count)) };
-                    taken.settle(count, outcome);
+                    let claim = taken.claim(count).expect("nothing was counted");
+                    taken.settle(claim, outcome);
                     self.hear(&items, outcome);
                 }
             }
@@ -190,7 +192,7 @@ impl Run {
         match self.queue.reserve(&batch) {
             Ok(place) => {
                 let (sender, result) = oneshot::channel();
-                place.commit(batch, crate::emit::PASSAGE, Some(sender));
+                assert!(place.commit(batch, crate::emit::PASSAGE, Some(sender)));
                 let number = self.items.last().map_or(0, |last| last + 1);
                 self.items.extend(items.iter().map(|_| number));
                 self.sent.insert(number, Sent { open: count, worst: Outcome::Delivered, result });
@@ -202,7 +204,7 @@ impl Run {
                 lane.batches.push_back(items);
             }
             Err(full) => {
-                assert_eq!(full, if self.closed { Full::Closed } else { Full::Now });
+                assert_eq!(full, if self.closed { Full::Closed(DropReason::Shutdown) } else { Full::Now });
                 drop(entered);
                 // What is large enough goes out anyway, and makes room.
                 let waiting = || self.lanes.values().filter(|lane| !lane.batches.is_empty());
@@ -312,7 +314,7 @@ impl Run {
 
     /// Ends everything, as a stop does: nothing must be left, and nothing waits for time to pass.
     fn end(mut self) {
-        self.queue.close();
+        self.queue.close(DropReason::Shutdown);
         self.closed = true;
         loop {
             self.step(Step::Consume);

@@ -12,6 +12,7 @@ use super::{Task, batch};
 use crate::config::ByteSize;
 use crate::queue::{Full, Load, Outcome, Place, Queue, SendingQueue, Sizer, Taken};
 use crate::signal::Batch;
+use crate::telemetry::DropReason;
 
 /// One thing that is done. A number picks one of what there is to do it to.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +55,9 @@ struct Model {
     turns: BTreeMap<Number, Turn>,
     promised: usize,
     closed: bool,
+    /// Items that came in and of which nobody has told.
+    untold: u64,
+    counted: bool,
 }
 
 /// The queue and its users.
@@ -88,6 +92,8 @@ impl Run {
             turns: BTreeMap::new(),
             promised: 0,
             closed: false,
+            untold: 0,
+            counted: false,
         };
         Run {
             queue,
@@ -119,7 +125,7 @@ impl Run {
         };
         match () {
             () if !fits(load) => Err(Full::ForEver),
-            () if self.model.closed => Err(Full::Closed),
+            () if self.model.closed => Err(Full::Closed(DropReason::Shutdown)),
             () if !self.model.line.is_empty() || !fits(sum(self.model.used, load)) => Err(Full::Now),
             () => Ok(()),
         }
@@ -158,9 +164,16 @@ impl Run {
                 let Some((number, place)) = picked(&mut self.places, pick) else { return };
                 let (sender, receiver) = oneshot::channel();
                 self.results.insert(number, receiver);
-                self.model.promised -= 1;
-                self.model.waiting.push_back(number);
-                place.commit(self.batches[number].clone(), crate::emit::PASSAGE, Some(sender));
+                let in_time = place.commit(self.batches[number].clone(), crate::emit::PASSAGE, Some(sender));
+                assert_eq!(in_time, !self.model.counted);
+                if in_time {
+                    self.model.promised -= 1;
+                    self.model.waiting.push_back(number);
+                    self.model.untold += self.batches[number].items();
+                } else {
+                    self.hears(number, &Ok(Outcome::Lost { retryable: true }));
+                    self.unpromise(number);
+                }
             }
             Step::GiveBack(pick) => {
                 let Some((number, place)) = picked(&mut self.places, pick) else { return };
@@ -183,8 +196,18 @@ impl Run {
             Step::LeaveTheConsumers(pick) => drop(picked(&mut self.consumers, pick)),
             Step::Settle(pick) => {
                 let Some((number, mut taken)) = picked(&mut self.taken, pick) else { return };
-                taken.settle(1, Outcome::Delivered);
-                self.hears(number, &Ok(Outcome::Delivered));
+                let claim = taken.claim(1);
+                assert_eq!(claim.is_none(), self.model.counted);
+                let outcome = match claim {
+                    Some(claim) => {
+                        taken.settle(claim, Outcome::Delivered);
+                        self.model.untold -= self.batches[number].items();
+                        Outcome::Delivered
+                    }
+                    None => Outcome::Lost { retryable: true },
+                };
+                drop(taken);
+                self.hears(number, &Ok(outcome));
                 self.free(number);
             }
             Step::LetGo(pick) => {
@@ -192,12 +215,10 @@ impl Run {
                 drop(taken);
                 self.hears(number, &Ok(Outcome::Lost { retryable: true }));
                 self.free(number);
-                // Nobody else remembers it: it is asked for at once.
-                self.abandon(self.batches[number].items());
             }
             Step::Run => self.run(),
             Step::Close => self.close(),
-            Step::Abandon => self.abandon(0),
+            Step::Abandon => self.abandon(),
         }
     }
 
@@ -235,22 +256,21 @@ impl Run {
     }
 
     fn close(&mut self) {
-        self.queue.close();
+        self.queue.close(DropReason::Shutdown);
         self.model.closed = true;
         for number in self.model.line.drain(..) {
             self.model.turns.insert(number, Turn::SentAway);
         }
     }
 
-    fn abandon(&mut self, cut_off: u64) {
-        let waiting = std::mem::take(&mut self.model.waiting);
-        let items: u64 = waiting.iter().map(|number| self.batches[*number].items()).sum();
-        assert_eq!(self.queue.abandon(), items + cut_off);
-        for number in waiting {
+    fn abandon(&mut self) {
+        self.close();
+        assert_eq!(self.queue.abandon(), std::mem::take(&mut self.model.untold));
+        self.model.counted = true;
+        for number in std::mem::take(&mut self.model.waiting) {
             self.model.used = difference(self.model.used, self.load(number));
             self.hears(number, &Ok(Outcome::Lost { retryable: true }));
         }
-        self.move_up();
     }
 
     /// A batch meets its fate, and its sender has heard of it.
@@ -266,7 +286,7 @@ impl Run {
             let turn = self.model.turns[&number];
             match (turn, task.run()) {
                 (Turn::Admitted, Poll::Ready(Ok(place))) => self.places.push((number, place)),
-                (Turn::SentAway, Poll::Ready(Err(Full::Closed))) => {}
+                (Turn::SentAway, Poll::Ready(Err(Full::Closed(DropReason::Shutdown)))) => {}
                 (Turn::Waits, Poll::Pending) => {
                     self.line.push((number, task));
                     continue;
@@ -367,7 +387,6 @@ fn steps() -> impl Strategy<Value = Step> {
         6 => pick().prop_map(Step::Settle),
         1 => pick().prop_map(Step::LetGo),
         8 => Just(Step::Run),
-        1 => Just(Step::Abandon),
     ]
 }
 
@@ -386,9 +405,11 @@ proptest! {
         (sizer, queue_size, max_bytes) in limits(),
         before in prop::collection::vec(steps(), 1..120),
         after in prop::collection::vec(steps(), 0..30),
+        too_late in prop::collection::vec(steps(), 0..20),
     ) {
         let mut run = Run::new(sizer, queue_size, max_bytes);
-        for step in before.into_iter().chain([Step::Close]).chain(after) {
+        let stopping = [Step::Close].into_iter().chain(after).chain([Step::Abandon]).chain(too_late);
+        for step in before.into_iter().chain(stopping) {
             run.step(step);
             run.check();
         }
