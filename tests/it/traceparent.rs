@@ -1,5 +1,7 @@
 //! The trace of a request goes on to the backend, whichever exporter sends it.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test panic where the test cannot go on")]
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 

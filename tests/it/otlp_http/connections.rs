@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tracecore::emit::Verdict;
 use tracecore::error::ErrorKind;
@@ -130,13 +130,13 @@ async fn a_server_that_never_answers_is_given_up_after_the_time_of_the_settings(
 }
 
 /// An address at which the kernel answers nobody: its queue of connections is full.
-async fn deaf() -> (TcpListener, Vec<tokio::net::TcpStream>, SocketAddr) {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let listener = socket.listen(0).unwrap();
-    let address = listener.local_addr().unwrap();
-    let waiting = tokio::net::TcpStream::connect(address).await.unwrap();
-    (listener, vec![waiting], address)
+async fn deaf() -> (TcpListener, TcpStream, SocketAddr) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port is free");
+    let listener = socket.listen(0).expect("it is bound");
+    let address = listener.local_addr().expect("it listens");
+    let waiting = TcpStream::connect(address).await.expect("there is room for one");
+    (listener, waiting, address)
 }
 
 #[tokio::test]
