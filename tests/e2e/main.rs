@@ -8,6 +8,7 @@ mod cli;
 mod examples;
 mod http;
 mod link;
+mod memory;
 mod process;
 mod prometheus;
 mod shutdown;

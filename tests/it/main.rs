@@ -18,6 +18,7 @@ mod ingest;
 mod lifecycle;
 mod memory;
 mod otlp_grpc;
+mod otlp_queue;
 mod outage;
 mod pipelines;
 mod prometheus_exporter;

@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 
 use super::Full;
-use super::lanes::{Lanes, Merging, Pushed, Run, Waiting};
+use super::lanes::{Lanes, Pushed, Run, Waiting, Way};
 use super::load::Load;
 use crate::time::Instant;
 
@@ -88,12 +88,12 @@ impl Wake {
 }
 
 impl<B, S> State<B, S> {
-    pub(super) fn new(limit: Load, merging: Option<Merging>, clock: fn() -> Instant) -> Self {
+    pub(super) fn new(limit: Load, lanes: Lanes<B>) -> Self {
         State {
             limit,
             used: Load::default(),
             promised: 0,
-            waiting: Lanes::new(merging, clock),
+            waiting: lanes,
             pressed: false,
             kept: false,
             line: VecDeque::new(),
@@ -144,9 +144,9 @@ impl<B, S> State<B, S> {
     }
 
     /// Fills a promised place.
-    pub(super) fn fill(&mut self, lane: usize, waiting: Waiting<B>) -> Wake {
+    pub(super) fn fill(&mut self, way: Way, waiting: Waiting<B>) -> Wake {
         self.promised -= 1;
-        let pushed = self.waiting.push(lane, waiting, self.flushes());
+        let pushed = self.waiting.push(way, waiting, self.flushes());
         match pushed {
             // The others then end.
             _ if self.closed => Wake::All,

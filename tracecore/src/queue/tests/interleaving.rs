@@ -54,7 +54,7 @@ fn send(queue: &Arc<Queue>, batch: Batch) -> JoinHandle<u64> {
     thread::spawn(move || match block_on(queue.room_for(Load::of(&batch))) {
         Ok(place) => {
             let items = batch.items();
-            place.commit(batch, crate::emit::PASSAGE, None);
+            place.commit(batch, crate::memory::Charge::none(), crate::emit::PASSAGE, None);
             items
         }
         Err(full) => {
@@ -70,7 +70,7 @@ fn try_send(queue: &Arc<Queue>, batch: Batch) -> JoinHandle<u64> {
     thread::spawn(move || match queue.reserve(&batch) {
         Ok(place) => {
             let items = batch.items();
-            place.commit(batch, crate::emit::PASSAGE, None);
+            place.commit(batch, crate::memory::Charge::none(), crate::emit::PASSAGE, None);
             items
         }
         Err(_) => 0,
@@ -204,7 +204,7 @@ fn no_consumer_sleeps_beside_a_batch_while_another_is_busy() {
             thread::spawn(move || block_on(queue.next()).map_or(0, delivered))
         });
         for (place, batch) in places {
-            place.commit(batch, crate::emit::PASSAGE, None);
+            place.commit(batch, crate::memory::Charge::none(), crate::emit::PASSAGE, None);
         }
         assert_eq!(joined(consumers), 3);
     });

@@ -13,7 +13,12 @@ const DELIVERED: Outcome = Outcome::Delivered;
 fn full() -> (Arc<Queue>, [Taken; 2]) {
     let queue = Queue::new(&settings(10, Sizer::Items));
     let taken = [0, 1].map(|_| {
-        queue.reserve(&batch(5, 1)).expect("there is room").commit(batch(5, 1), crate::emit::PASSAGE, None);
+        queue.reserve(&batch(5, 1)).expect("there is room").commit(
+            batch(5, 1),
+            crate::memory::Charge::none(),
+            crate::emit::PASSAGE,
+            None,
+        );
         let Poll::Ready(Some(taken)) = taking(&queue).run() else { panic!("a batch waits") };
         taken
     });
@@ -61,7 +66,7 @@ fn room_is_handed_over_and_nobody_can_take_it_before_the_woken_one_comes() {
     first.settle(1, DELIVERED);
     assert!(sender.is_woken());
     assert_eq!(queue.reserve(&batch(1, 1)).err(), Some(Full::Now));
-    admitted(&sender).commit(batch(5, 1), crate::emit::PASSAGE, None);
+    admitted(&sender).commit(batch(5, 1), crate::memory::Charge::none(), crate::emit::PASSAGE, None);
 }
 
 #[test]
@@ -133,7 +138,7 @@ fn a_closed_queue_ends_once_the_last_promised_place_is_filled_or_given_back() {
         queue.close();
         assert!(consumers.iter().all(|consumer| consumer.run().is_pending()), "a batch may still come");
         if filled {
-            place.commit(batch(1, 1), crate::emit::PASSAGE, None);
+            place.commit(batch(1, 1), crate::memory::Charge::none(), crate::emit::PASSAGE, None);
         } else {
             drop(place);
         }

@@ -160,7 +160,12 @@ impl Run {
                 self.results.insert(number, receiver);
                 self.model.promised -= 1;
                 self.model.waiting.push_back(number);
-                place.commit(self.batches[number].clone(), crate::emit::PASSAGE, Some(sender));
+                place.commit(
+                    self.batches[number].clone(),
+                    crate::memory::Charge::none(),
+                    crate::emit::PASSAGE,
+                    Some(sender),
+                );
             }
             Step::GiveBack(pick) => {
                 let Some((number, place)) = picked(&mut self.places, pick) else { return };
