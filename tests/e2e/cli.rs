@@ -64,6 +64,26 @@ fn debug_shows_in_the_log_or_on_standard_output_as_much_as_it_is_told_to() {
 }
 
 #[test]
+fn the_log_says_what_the_batch_processor_of_a_collector_file_has_become() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("collector.yaml");
+    let text = "receivers:\n  generator: { requests: 1 }
+processors:\n  batch: { timeout: 50ms, send_batch_size: 100, send_batch_max_size: 200, metadata_keys: [tenant] }
+exporters:\n  debug:
+service:\n  pipelines:\n    traces:\n      receivers: [generator]\n      processors: [batch]\n      exporters: [debug]\n";
+    fs::write(&config, text).expect("a file");
+    let config = config.display().to_string();
+    let mut process = Process::start(&mut tracecore(["collect", "--config", &config]));
+    let line = process.logs("WARN");
+    let mapped = "sending_queue: {batch: {flush_timeout: 50ms, min_size: 100, max_size: 200, \
+                  partition: {\"metadata_keys\": [tenant]}, sizer: items}}";
+    assert!(line.contains(&format!("{config}:11:20")), "{line}");
+    assert!(line.contains("service.pipelines.traces.processors"), "{line}");
+    assert!(line.contains("`batch` is done by the queue of the exporter") && line.contains(mapped), "{line}");
+    process.logs("traces component=debug resource_spans=1");
+}
+
+#[test]
 fn ends_well_when_its_reader_has_gone() {
     let mut process = Process::start(&mut tracecore(["collect", "--config", &example("clock.yaml")]));
     process.prints("clock.ticks 1 ");

@@ -196,15 +196,13 @@ fn an_event_that_nobody_hears_is_not_even_made() {
     });
 }
 
-/// From the command of a test to the far end of a queue and back: a batch is never copied, whatever its size, but by the
-/// fixture at the end.
+/// From the command of a test to the far end of a queue and back: a batch is never copied, whatever its size.
 #[test]
 fn a_batch_on_its_way_costs_a_few_small_allocations() {
     const BATCHES: u64 = 200;
     /// Measured, with the channels of the fixtures; what allocates per item or copies would be far above. Neither the
-    /// circuit breaker that the batch passes, closed, nor the metrics of its delivery add one; the charge of its memory
-    /// and the copy that the fixture keeps do.
-    const MOST: u64 = 11;
+    /// circuit breaker that the batch passes, closed, nor the metrics of its delivery, nor the charge of its memory add one.
+    const MOST: u64 = 9;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let (source, sink) = (Source::new(), Sink::new());
     let settings = "sending_queue: {wait_for_result: true}";
@@ -222,7 +220,6 @@ fn a_batch_on_its_way_costs_a_few_small_allocations() {
     let info = measure(send);
     let (count, bytes) = (info.count_total / BATCHES, info.bytes_total / BATCHES);
     assert!(count <= MOST, "{count} allocations a batch");
-    // One copy is the fixture's: what it keeps must not hold the memory that was charged.
-    assert!(bytes < batch.size() as u64 * 11 / 10, "{bytes} bytes a batch: is it copied?");
+    assert!(bytes < batch.size() as u64 / 10, "{bytes} bytes a batch: is it copied?");
     runtime.block_on(running.stop());
 }

@@ -136,6 +136,34 @@ sending_queue: {wait_for_result: true, num_consumers: 1, batch: {min_size: 2, ma
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_time_for_which_batches_were_tried_together_counts_when_they_are_tried_in_halves() {
+    let (source, sink) = (Source::new(), Sink::new());
+    let began = Instant::now();
+    // After seven seconds of a backend that is away, it refuses one of them for good, and is away again.
+    sink.answer(move |batch| {
+        let poisoned = batch.items() == 2;
+        match began.elapsed() >= Duration::from_secs(7) && poisoned {
+            true => Answer::Fail(ExportFailure::Refused),
+            false => Answer::Fail(ExportFailure::Away),
+        }
+    });
+    let settings = "circuit_breaker: {enabled: false}
+retry_on_failure: {initial_interval: 1s, multiplier: 1, randomization_factor: 0, max_elapsed_time: 10s}
+sending_queue: {wait_for_result: true, num_consumers: 1, batch: {min_size: 2}}";
+    let rig = Rig::start(&pipeline(&source, &sink, settings)).await;
+    let [first, second] = ["a", "b"].map(|name| send(&source, name, 1));
+    let mut ended = Vec::new();
+    for verdict in [first, second] {
+        let verdict = verdict.await.expect("the task lives");
+        assert!(matches!(verdict, Verdict::Refused(Refusal::Retryable { .. })), "{verdict:?}");
+        ended.push(began.elapsed().as_secs());
+    }
+    // Seven seconds together; then each has three of its own, the second while the first is not tried.
+    assert_eq!(ended, [10, 13]);
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_sends_what_waits_to_be_merged_at_once() {
     let (source, sink) = (Source::new(), Sink::new());
     let settings = "sending_queue: {batch: {flush_timeout: 1h, min_size: 1000}}";
@@ -215,7 +243,11 @@ fn sizes_that_cannot_hold_name_their_key() {
         ("batch: {min_size: 5, max_size: 4}", "batch.max_size: must be at least min_size, which is 5"),
         ("sizer: items, queue_size: 100, batch: {}", "batch.min_size: must be at most queue_size, which is 100"),
         ("batch: {sizer: bytes, min_size: 100000000}", "batch.min_size: must be at most max_bytes, which is 64MiB"),
-        ("batch: {partition: {metadata_keys: [tenant]}}", "batch.partition.metadata_keys: is not supported yet"),
+        (
+            "batch: {partition: {metadata_keys: [tenant, Tenant]}}",
+            "batch.partition.metadata_keys: names Tenant twice: the case of a name does not matter",
+        ),
+        ("batch: {partition: {metadata_cardinality_limit: 0}}", "batch.partition.metadata_cardinality_limit"),
         ("batch: {flush_timeout: 0s}", "batch.flush_timeout"),
         ("batch: {min: 3}", "batch.min"),
     ] {

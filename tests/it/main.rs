@@ -22,6 +22,7 @@ mod matrix;
 mod memory;
 mod otlp_grpc;
 mod otlp_http;
+mod otlp_queue;
 mod outage;
 mod pipelines;
 mod prometheus_exporter;

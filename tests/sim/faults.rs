@@ -94,6 +94,7 @@ pub(crate) struct Sink {
     /// Its far end.
     pub(crate) script: RecordingExporter,
     orders: Arc<Mutex<(Exporting, u32)>>,
+    attempts: Arc<Mutex<Vec<Vec<(BatchId, u64)>>>>,
 }
 
 /// Enough for every attempt that may have stalled.
@@ -138,8 +139,10 @@ impl Filter {
 impl Sink {
     pub(crate) fn new(start: Start) -> Self {
         let orders = Arc::new(Mutex::new((Exporting::Accept, 0)));
-        let told = Arc::clone(&orders);
-        let script = RecordingExporter::scripted(move |_: &Batch| {
+        let attempts = Arc::<Mutex<Vec<_>>>::default();
+        let (told, called) = (Arc::clone(&orders), Arc::clone(&attempts));
+        let script = RecordingExporter::scripted(move |batch: &Batch| {
+            lock(&called).push(BatchId::all_of(batch));
             let (exporting, panics) = &mut *lock(&told);
             if *panics > 0 {
                 *panics -= 1;
@@ -155,7 +158,12 @@ impl Sink {
             }
         });
         script.on_start(start);
-        Sink { script, orders }
+        Sink { script, orders, attempts }
+    }
+
+    /// What each call was to deliver, in their order.
+    pub(crate) fn attempts(&self) -> Vec<Vec<(BatchId, u64)>> {
+        lock(&self.attempts).clone()
     }
 
     pub(crate) fn order(&self, exporting: Exporting) {

@@ -4,9 +4,11 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use http::{Extensions, HeaderMap, HeaderName};
+use opentelemetry_proto::tonic::metrics::v1::Metric;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use tokio::time::Instant;
 use tracecore::emit::{Origin, Verdict};
-use tracecore::signal::Batch;
+use tracecore::signal::{Batch, Decoded};
 use tracecore::testing::{metrics, name_of};
 
 use crate::faults::lock;
@@ -19,6 +21,18 @@ pub(crate) struct BatchId(pub u64);
 impl BatchId {
     pub(crate) fn of(batch: &Batch) -> Self {
         BatchId(name_of(batch).parse().expect("the metric of a batch is named by its number"))
+    }
+
+    /// The batches that one is made of, each with its items.
+    pub(crate) fn all_of(batch: &Batch) -> Vec<(Self, u64)> {
+        let Decoded::Metrics(data) = batch.decode() else { panic!("{} where metrics are expected", batch.signal()) };
+        let scopes = data.resource_metrics.into_iter().flat_map(|resource| resource.scope_metrics);
+        let items = |metric: &Metric| match &metric.data {
+            Some(Data::Gauge(gauge)) => gauge.data_points.len() as u64,
+            other => panic!("{other:?} where a gauge is expected"),
+        };
+        let number = |metric: &Metric| metric.name.parse().expect("the metric of a batch is named by its number");
+        scopes.flat_map(|scope| scope.metrics).map(|metric| (BatchId(number(&metric)), items(&metric))).collect()
     }
 
     /// The request that would have brought it: its trace is its number.

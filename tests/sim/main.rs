@@ -23,6 +23,7 @@ use std::thread::{self, available_parallelism, scope};
 use std::time::Duration;
 
 use faults::lock;
+use ledger::BatchId;
 use plan::Plan;
 use tracecore::events::{BatchEvent, Event, Occurrence};
 use tracecore::testing::ceiling;
@@ -106,13 +107,15 @@ fn failure_of(seed: u64) -> Option<String> {
 }
 
 /// What must happen in some of the runs, or they test nothing: outcomes, events, reasons of losses.
-const MUST_REACH: [&str; 26] = [
+const MUST_REACH: [&str; 28] = [
     "Stopped",
     "NotStarted",
     "CutOff",
     "rest",
     "batch.accepted",
     "batch.refused",
+    "export.merged",
+    "cut",
     "breaker.state_changed",
     "breaker.rejected",
     "breaker.health_check",
@@ -150,6 +153,8 @@ fn reached(record: &Record) -> Vec<&'static str> {
         Outcome::CutOff => "CutOff",
         Outcome::Hung => "Hung",
     });
+    let in_full = |(id, items): &(BatchId, u64)| record.ledger[id.0 as usize - 1].items == *items;
+    reached.extend((!record.taken.iter().flatten().flatten().all(in_full)).then_some("cut"));
     reached.extend((!record.farewell.is_empty()).then_some("rest"));
     reached.extend(record.ledger.iter().any(|entry| entry.left).then_some("left"));
     reached

@@ -12,6 +12,8 @@ use crate::faults::{Exporting, Fault, Processing};
 const HORIZON: Duration = Duration::from_secs(20);
 /// How many of a hundred runs are stopped before they have come to rest.
 const STOPPED_EARLY: u64 = 40;
+/// How many of a hundred exporters merge what waits for them.
+const BATCHING: u64 = 40;
 /// How many of a hundred stops are followed by a second signal.
 const SECOND_SIGNALS: u64 = 15;
 
@@ -57,6 +59,7 @@ pub(crate) struct ExporterPlan {
     pub(crate) sizer: &'static str,
     pub(crate) on_overflow: &'static str,
     pub(crate) wait_for_result: bool,
+    pub(crate) batch: Option<BatchPlan>,
     pub(crate) retries: bool,
     pub(crate) initial_interval: Duration,
     pub(crate) max_interval: Duration,
@@ -69,6 +72,16 @@ pub(crate) struct ExporterPlan {
     pub(crate) success_threshold: u64,
     /// Of one attempt.
     pub(crate) timeout: Duration,
+}
+
+/// How what waits in a queue is merged and cut.
+#[derive(Clone, Debug)]
+pub(crate) struct BatchPlan {
+    pub(crate) flush_timeout: Duration,
+    pub(crate) sizer: &'static str,
+    pub(crate) min_size: u64,
+    /// 0 for no limit.
+    pub(crate) max_size: u64,
 }
 
 /// A pipeline by the places of its components. A processor is in one pipeline only.
@@ -91,6 +104,7 @@ impl ExporterPlan {
             sizer: "requests",
             on_overflow: "refuse",
             wait_for_result: false,
+            batch: None,
             retries: true,
             initial_interval: Duration::from_millis(100),
             max_interval: Duration::from_secs(1),
@@ -107,6 +121,11 @@ impl ExporterPlan {
     /// A sender hears how the delivery ended.
     pub(crate) fn waits(&self) -> bool {
         self.wait_for_result || !self.queued
+    }
+
+    /// A batch can leave in pieces.
+    pub(crate) fn cuts(&self) -> bool {
+        self.batch.as_ref().is_some_and(|batch| batch.max_size > 0)
     }
 
     /// A sender waits for room.
@@ -186,10 +205,14 @@ impl Plan {
 impl ExporterPlan {
     fn yaml(&self) -> String {
         let ms = Duration::as_millis;
+        let batch = self.batch.as_ref().map(|BatchPlan { flush_timeout, sizer, min_size, max_size }| {
+            let wait = ms(flush_timeout);
+            format!(", batch: {{flush_timeout: {wait}ms, sizer: {sizer}, min_size: {min_size}, max_size: {max_size}}}")
+        });
         format!(
             "    on_start_error: {}
     timeout: {}ms
-    sending_queue: {{enabled: {}, num_consumers: {}, queue_size: {}, sizer: {}, on_overflow: {}, wait_for_result: {}}}
+    sending_queue: {{enabled: {}, num_consumers: {}, queue_size: {}, sizer: {}, on_overflow: {}, wait_for_result: {}{}}}
     retry_on_failure: {{enabled: {}, initial_interval: {}ms, max_interval: {}ms, max_elapsed_time: {}ms}}
     circuit_breaker: {{enabled: {}, failure_threshold: {}, open_duration: {}ms, half_open_calls: {}, success_threshold: {}}}
 ",
@@ -201,6 +224,7 @@ impl ExporterPlan {
             self.sizer,
             self.on_overflow,
             self.wait_for_result,
+            batch.unwrap_or_default(),
             self.retries,
             ms(&self.initial_interval),
             ms(&self.max_interval),
@@ -267,6 +291,7 @@ impl Dice {
             sizer,
             on_overflow: self.of(&["refuse", "drop", "block"]),
             wait_for_result: self.percent(25),
+            batch: self.percent(BATCHING).then(|| self.batch(sizer, queue_size)),
             retries: self.percent(80),
             initial_interval,
             max_interval: initial_interval + self.millis(0, 4_000),
@@ -278,6 +303,18 @@ impl Dice {
             success_threshold: 1 + self.below(3),
             timeout: self.millis(200, 4_000),
         }
+    }
+
+    /// No more may be waited for than the queue has room for.
+    fn batch(&self, queue_sizer: &str, queue_size: u64) -> BatchPlan {
+        let (sizer, most, more) = match queue_sizer {
+            "bytes" if self.percent(70) => ("bytes", queue_size, 400),
+            "items" => ("items", queue_size.min(15), 8),
+            _ => ("items", 15, 8),
+        };
+        let min_size = self.below(most + 1);
+        let max_size = if self.percent(50) { 0 } else { (min_size + self.below(more)).max(1) };
+        BatchPlan { flush_timeout: self.millis(10, 2_000), sizer, min_size, max_size }
     }
 
     /// Every receiver and every exporter is in one; a processor is in exactly one.

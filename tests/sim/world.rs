@@ -55,8 +55,10 @@ pub(crate) struct Record {
     /// One batch for each receiver after everything was healed; none if it was stopped before.
     pub(crate) farewell: Vec<BatchId>,
     pub(crate) ledger: Vec<Entry>,
-    /// What each exporter took, in order: the batch and its items.
-    pub(crate) taken: Vec<Vec<(BatchId, u64)>>,
+    /// What each exporter took, in order: the batches that were sent as one, and the items of each.
+    pub(crate) taken: Vec<Vec<Vec<(BatchId, u64)>>>,
+    /// The same of what it was called for.
+    pub(crate) attempts: Vec<Vec<Vec<(BatchId, u64)>>>,
     /// What each processor did.
     pub(crate) processed: Vec<Vec<(BatchId, u64, Processing)>>,
     /// Since the begin of the run, by the wall clock.
@@ -259,13 +261,14 @@ impl World {
         events: Vec<(Duration, Arc<Occurrence>)>,
         telemetry: TelemetrySnapshot,
     ) -> Record {
-        let taken = |sink: &Sink| sink.script.taken().iter().map(|b| (BatchId::of(b), b.items())).collect();
+        let taken = |sink: &Sink| sink.script.taken().iter().map(BatchId::all_of).collect();
         Record {
             outcome,
             asked: played.asked,
             farewell: played.farewell,
             ledger: self.ledger.entries(),
             taken: self.sinks.iter().map(taken).collect(),
+            attempts: self.sinks.iter().map(Sink::attempts).collect(),
             processed: self.filters.iter().map(Filter::done).collect(),
             events,
             telemetry,

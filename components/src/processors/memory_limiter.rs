@@ -1,20 +1,14 @@
 //! The `memory_limiter` processor: refuses batches, for now, while the process uses too much memory.
 //!
-//! What the process uses is looked at every so often; what batches hold is counted byte by byte, so that between two looks
-//! no more comes in than there is left up to the hard limit. From the soft limit on nothing comes in until the process
-//! uses clearly less. Invariant: something always goes on. An allocator can keep what was freed, and then the process
-//! stays large though nothing waits in it; so what comes is taken as long as all batches together hold next to nothing,
-//! because refusing it could free nothing.
+//! What the process uses is looked at every so often, and a [`Guard`] decides: from the soft limit on nothing comes in
+//! until the process uses clearly less, and between two looks no more than was left up to the hard limit. A limit in MiB is
+//! one of what the process has in RAM; one in percent is one of its cgroup, where all in that cgroup count.
 //!
 //! Deliberately absent: a forced collection of garbage, of which there is none.
 
-use std::fmt;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tracecore::memory::Memory;
+use tracecore::memory::{Bounds, Guard, Look, Memory, Pressure};
 use tracecore::metrics::health;
 use tracecore::prelude::*;
 
@@ -26,21 +20,12 @@ const CHECK_INTERVAL: Period = Period::secs(1);
 /// How far the soft limit is below the hard one, in percent of that, as in the Collector.
 const SPIKE_PERCENT: u64 = 20;
 
-/// How far below the soft limit what the process uses must fall before batches come in again, in percent of it: less
-/// would open and close at every look.
-const HYSTERESIS_PERCENT: u64 = 5;
-
-/// What batches may hold under pressure, in percent of the hard limit: next to nothing, and enough for some requests.
-const FLOOR_PERCENT: u64 = 5;
-
 /// Refuses batches, for now, while the process uses too much memory.
 #[processor("memory_limiter", config = Config, telemetry = Health, error = Error)]
 struct MemoryLimiter {
     config: Config,
-    bounds: Option<Bounds>,
-    /// More than this batches must not hold, without the one that comes.
-    most_held: AtomicU64,
-    pressure: Mutex<Pressure>,
+    /// There is one from the start on.
+    guard: Option<Guard>,
 }
 
 /// Settings of the `memory_limiter` processor.
@@ -112,32 +97,6 @@ enum Error {
     },
 }
 
-/// Where the process stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum Pressure {
-    #[default]
-    None,
-    Soft,
-    Hard,
-}
-
-impl fmt::Display for Pressure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Pressure::None => "no",
-            Pressure::Soft => "soft",
-            Pressure::Hard => "hard",
-        })
-    }
-}
-
-/// The limits, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Bounds {
-    soft: u64,
-    hard: u64,
-}
-
 impl Config {
     /// The limits where this much memory can be used.
     fn bounds(&self, total: Option<u64>) -> Result<Bounds, Error> {
@@ -176,47 +135,26 @@ fn percent(of: u64, percent: u64) -> u64 {
     u64::try_from(u128::from(of) * u128::from(percent) / 100).unwrap_or(u64::MAX)
 }
 
-impl Bounds {
-    /// Where the process stands that uses so much and stood there.
-    fn pressure(self, used: u64, before: Pressure) -> Pressure {
-        let relief = self.soft - percent(self.soft, HYSTERESIS_PERCENT);
-        match used {
-            used if used >= self.hard => Pressure::Hard,
-            used if used >= self.soft => Pressure::Soft,
-            used if used > relief => before.min(Pressure::Soft),
-            _ => Pressure::None,
-        }
-    }
-
-    /// What batches may hold until the next look: without pressure, what they hold and all that is left.
-    fn most_held(self, pressure: Pressure, used: u64, held: u64) -> u64 {
-        match pressure {
-            Pressure::None => held.saturating_add(self.hard.saturating_sub(used)),
-            Pressure::Soft | Pressure::Hard => percent(self.hard, FLOOR_PERCENT),
-        }
-    }
-}
-
 impl MemoryLimiter {
     /// Looks at what the process uses.
-    fn look(&self, bounds: Bounds, cx: &Cx<Self>) {
-        let (used, held) = used_and_held(cx.memory());
-        let (before, now) = {
-            let mut pressure = self.pressure.lock().unwrap_or_else(PoisonError::into_inner);
-            let before = *pressure;
-            *pressure = bounds.pressure(used, before);
-            (before, *pressure)
-        };
-        self.most_held.store(bounds.most_held(now, used, held), Ordering::Relaxed);
+    fn look(&self, guard: &Guard, cx: &Cx<Self>) {
+        let Look { before, now, used } = guard.look(self.used(cx.memory()), cx.memory().held());
         cx.telemetry.pressure.set(f64::from(now as u8), ());
         match (before, now) {
             (before, now) if before == now => {}
             (_, Pressure::None) => {
-                tracing::info!(component = %cx.id(), used, soft = bounds.soft, "batches are taken again: enough memory is free");
+                let soft = guard.bounds().soft;
+                tracing::info!(component = %cx.id(), used, soft, "batches are taken again: enough memory is free");
                 cx.report_status(ComponentStatus::Ok);
             }
-            (_, now) => cx.report_status(ComponentStatus::RecoverableError(&self.limited(now, used, bounds))),
+            (_, now) => cx.report_status(ComponentStatus::RecoverableError(&self.limited(now, used, guard.bounds()))),
         }
+    }
+
+    /// What counts against the limit. What cannot be read is taken for what batches hold, which is counted.
+    fn used(&self, memory: &Memory) -> u64 {
+        let used = if self.config.limit_mib > 0 { memory.resident() } else { memory.used() };
+        used.unwrap_or_else(|| memory.held())
     }
 
     fn limited(&self, pressure: Pressure, used: u64, Bounds { soft, hard }: Bounds) -> Error {
@@ -225,21 +163,14 @@ impl MemoryLimiter {
     }
 }
 
-/// What cannot be read is taken for what batches hold, which is counted.
-fn used_and_held(memory: &Memory) -> (u64, u64) {
-    let held = memory.held();
-    (memory.resident().unwrap_or(held), held)
-}
-
 impl Processor for MemoryLimiter {
     fn new(config: Config) -> Result<Self, Error> {
         config.check()?;
-        Ok(MemoryLimiter { config, bounds: None, most_held: AtomicU64::new(u64::MAX), pressure: Mutex::default() })
+        Ok(MemoryLimiter { config, guard: None })
     }
 
     async fn start(&mut self, cx: &Cx<Self>) -> Result<(), Error> {
         let bounds = self.config.bounds(cx.memory().limit())?;
-        self.bounds = Some(bounds);
         cx.telemetry.soft_limit_bytes.set(bounds.soft as f64, ());
         cx.telemetry.hard_limit_bytes.set(bounds.hard as f64, ());
         let Config { min_gc_interval_when_soft_limited: soft, min_gc_interval_when_hard_limited: hard, .. } =
@@ -247,28 +178,29 @@ impl Processor for MemoryLimiter {
         if soft.is_some() || hard.is_some() {
             tracing::warn!(component = %cx.id(), "min_gc_interval_when_soft_limited and _hard_limited have no effect: there is no garbage to collect; remove them");
         }
-        self.look(bounds, cx);
+        let guard = Guard::new(bounds, Pressure::Soft);
+        self.look(&guard, cx);
+        self.guard = Some(guard);
         Ok(())
     }
 
     fn process(&self, batch: Batch, cx: &Cx<Self>) -> Result<Option<Batch>, Error> {
+        let Some(guard) = &self.guard else { return Ok(Some(batch)) };
         // The batch is charged already: it must not be its own reason.
         let others = cx.memory().held().saturating_sub(batch.size() as u64);
-        let most_held = self.most_held.load(Ordering::Relaxed);
-        if others <= most_held {
+        if guard.admits(others) {
             return Ok(Some(batch));
         }
-        let Some(bounds) = self.bounds else { return Ok(Some(batch)) };
-        let pressure = *self.pressure.lock().unwrap_or_else(PoisonError::into_inner);
         // Without pressure at the last look, what has come since is what was left up to the hard limit.
+        let pressure = guard.pressure();
         let pressure = if pressure == Pressure::None { Pressure::Hard } else { pressure };
-        Err(self.limited(pressure, others, bounds))
+        Err(self.limited(pressure, others, guard.bounds()))
     }
 
     async fn background(&self, cx: &Cx<Self>) -> Result<(), Error> {
-        let Some(bounds) = self.bounds else { return Ok(()) };
+        let Some(guard) = &self.guard else { return Ok(()) };
         while cx.delay(self.config.check_interval.get()).await {
-            self.look(bounds, cx);
+            self.look(guard, cx);
         }
         Ok(())
     }
@@ -277,8 +209,6 @@ impl Processor for MemoryLimiter {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const BOUNDS: Bounds = Bounds { soft: 80, hard: 100 };
 
     fn config() -> Config {
         Config {
@@ -323,34 +253,5 @@ mod tests {
             let error = MemoryLimiter::new(config).err().expect("it makes no sense");
             assert!(error.to_string().starts_with(message), "{error}");
         }
-    }
-
-    #[test]
-    fn pressure_goes_when_clearly_less_is_used_and_not_before() {
-        use Pressure::{Hard, None, Soft};
-        let mut pressure = None;
-        for (used, expected) in [
-            (79, None),
-            (80, Soft),
-            (79, Soft),
-            (77, Soft),
-            (76, None),
-            (79, None),
-            (100, Hard),
-            (99, Soft),
-            (78, Soft),
-            (0, None),
-        ] {
-            pressure = BOUNDS.pressure(used, pressure);
-            assert_eq!(pressure, expected, "at {used}");
-        }
-    }
-
-    #[test]
-    fn between_two_looks_batches_may_take_what_is_left_up_to_the_hard_limit() {
-        assert_eq!(BOUNDS.most_held(Pressure::None, 70, 20), 50);
-        assert_eq!(BOUNDS.most_held(Pressure::None, 70, u64::MAX), u64::MAX);
-        assert_eq!(BOUNDS.most_held(Pressure::Soft, 90, 80), 5);
-        assert_eq!(BOUNDS.most_held(Pressure::Hard, 110, 80), 5);
     }
 }

@@ -1,9 +1,9 @@
 //! Every accepted item is delivered, or counted as dropped with a reason.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tracecore::emit::{Refusal, Verdict};
-use tracecore::events::{BatchEvent, Event, ServiceEvent};
+use tracecore::events::{BatchEvent, CorrelationId, Event, ExportEvent, ServiceEvent};
 use tracecore::status::State;
 
 use super::{Oracle, exporter_id, processor_id, receiver_id};
@@ -19,10 +19,18 @@ const IGNORED: &str = "ignored";
 /// What an exporter must answer for, in items.
 #[derive(Default)]
 struct Account {
-    /// Accepted, and neither taken nor dropped under its id: the stop must have counted them.
+    /// Accepted, and neither taken nor dropped under their ids: the stop must have counted them.
     owed: u64,
     /// Nobody heard whether they were accepted: the stop may have counted them.
     unheard: u64,
+}
+
+/// What an exporter says that it dropped, in items.
+#[derive(Default)]
+struct Dropped {
+    batches: HashMap<BatchId, u64>,
+    /// Of batches that were merged and never tried: it says of how many items, and not of which.
+    untried: u64,
 }
 
 impl Oracle<'_> {
@@ -35,7 +43,8 @@ impl Oracle<'_> {
         for (exporter, account) in accounts.iter().enumerate() {
             let Account { owed, unheard } = account;
             let id = exporter_id(exporter);
-            let counted = self.dropped_by(&id).get(SHUTDOWN).copied().unwrap_or_default();
+            let by_the_stop = self.dropped_by(&id).get(SHUTDOWN).copied().unwrap_or_default();
+            let counted = by_the_stop + dropped[exporter].untried;
             self.must((*owed..=owed + unheard).contains(&counted), || {
                 format!("{id} lost {owed} items that it accepted (and {unheard} more may be its): the stop counted {counted}")
             });
@@ -45,20 +54,45 @@ impl Oracle<'_> {
         (0..self.plan.receivers.len()).for_each(|receiver| self.receiver_totals(receiver));
     }
 
-    /// How often each exporter says that it dropped each batch.
-    fn dropped_batches(&self) -> Vec<HashMap<BatchId, u64>> {
-        let of = |exporter| {
-            let mut dropped = HashMap::new();
-            for (_, event) in self.events_of(&exporter_id(exporter)) {
-                if let (Event::Batch(BatchEvent::Dropped { .. }), Some(batch)) = (&event.event, event.meta.correlation)
-                {
+    /// How many items of each batch each exporter says that it dropped.
+    fn dropped_batches(&self) -> Vec<Dropped> {
+        (0..self.plan.exporters.len()).map(|exporter| self.dropped_batches_of(exporter)).collect()
+    }
+
+    fn dropped_batches_of(&self, exporter: usize) -> Dropped {
+        let id = exporter_id(exporter);
+        // Merged batches have an id of their own. What was in them, the exporter has seen when it was called.
+        let merged: HashSet<CorrelationId> = self
+            .events_of(&id)
+            .filter(|(_, event)| matches!(event.event, Event::Export(ExportEvent::Merged { .. })))
+            .filter_map(|(_, event)| event.meta.correlation)
+            .collect();
+        let started = self
+            .events_of(&id)
+            .filter(|(_, event)| matches!(event.event, Event::Export(ExportEvent::Started { .. })))
+            .filter_map(|(_, event)| event.meta.correlation);
+        let tried: HashMap<CorrelationId, &Vec<(BatchId, u64)>> =
+            started.zip(&self.record.attempts[exporter]).collect();
+        let mut dropped = Dropped::default();
+        for (_, event) in self.events_of(&id) {
+            let (Event::Batch(BatchEvent::Dropped { items, .. }), Some(batch)) = (&event.event, event.meta.correlation)
+            else {
+                continue;
+            };
+            match (merged.contains(&batch), tried.get(&batch)) {
+                (false, _) => {
                     let number = u64::try_from(batch.trace_id()).expect("the ledger's numbers are small");
-                    *dropped.entry(BatchId(number)).or_default() += 1;
+                    *dropped.batches.entry(BatchId(number)).or_default() += items;
                 }
+                (true, Some(tried)) => {
+                    for (batch, items) in *tried {
+                        *dropped.batches.entry(*batch).or_default() += items;
+                    }
+                }
+                (true, None) => dropped.untried += items,
             }
-            dropped
-        };
-        (0..self.plan.exporters.len()).map(of).collect()
+        }
+        dropped
     }
 
     /// How often a batch must come to each exporter if it is accepted. A pipeline of which all exporters are ignored
@@ -93,13 +127,16 @@ impl Oracle<'_> {
         self.plan.exporters[exporter].on_start_error == "ignore" && first.next() == Some(true)
     }
 
-    fn batch(&mut self, id: BatchId, entry: &Entry, dropped: &[HashMap<BatchId, u64>], accounts: &mut [Account]) {
-        let ways = self.ways(id, entry.receiver);
-        let taken =
-            |exporter: usize| self.record.taken[exporter].iter().filter(|(batch, _)| *batch == id).count() as u64;
+    fn batch(&mut self, id: BatchId, entry: &Entry, dropped: &[Dropped], accounts: &mut [Account]) {
+        // All in items: a batch can come in pieces.
+        let ways: Vec<u64> = self.ways(id, entry.receiver).into_iter().map(|ways| ways * entry.items).collect();
+        let taken = |exporter: usize| -> u64 {
+            let batches = self.record.taken[exporter].iter().flatten();
+            batches.filter(|(batch, _)| *batch == id).map(|(_, items)| items).sum()
+        };
         let taken: Vec<u64> = (0..ways.len()).map(taken).collect();
         let settled: Vec<u64> =
-            (0..ways.len()).map(|e| taken[e] + dropped[e].get(&id).copied().unwrap_or_default()).collect();
+            (0..ways.len()).map(|e| taken[e] + dropped[e].batches.get(&id).copied().unwrap_or_default()).collect();
         let waits = |e: usize| ways[e] > 0 && self.plan.exporters[e].waits() && !self.is_ignored(e);
         let waits: Vec<bool> = (0..ways.len()).map(waits).collect();
         let waited_for = waits.contains(&true);
@@ -107,9 +144,11 @@ impl Oracle<'_> {
         for exporter in 0..ways.len() {
             let (ways, settled, taken, waits) = (ways[exporter], settled[exporter], taken[exporter], waits[exporter]);
             let (name, number) = (exporter_id(exporter), id.0);
-            self.must(settled <= ways, || format!("batch {number} came {settled} times to {name}, by {ways} ways"));
+            self.must(settled <= ways, || {
+                format!("{settled} items of batch {number} came to {name}, which should have had {ways}")
+            });
             let delivered = verdict != Some(Verdict::Accepted) || !waits || taken == ways;
-            let overflows = dropped[exporter].contains_key(&id);
+            let overflows = dropped[exporter].batches.contains_key(&id);
             self.must(delivered || overflows, || format!("batch {number} was accepted and {name} did not take it"));
             let refused = matches!(verdict, Some(Verdict::Refused(Refusal::Retryable { .. })));
             self.must(!refused || waited_for || settled == 0, || {
@@ -119,7 +158,7 @@ impl Oracle<'_> {
         // All places are filled together: what one exporter had, all had.
         let accepted = verdict == Some(Verdict::Accepted) || settled.iter().any(|settled| *settled > 0);
         for (account, (ways, settled)) in accounts.iter_mut().zip(ways.iter().zip(&settled)) {
-            let items = ways.saturating_sub(*settled) * entry.items;
+            let items = ways.saturating_sub(*settled);
             if accepted {
                 account.owed += items;
             } else if entry.begun.is_some() {
@@ -155,7 +194,7 @@ impl Oracle<'_> {
             self.counted("tracecore_pipeline_items_total", &labels)
         };
         let came: u64 = ends.map(|(pipeline, _)| out(pipeline)).sum();
-        let taken: u64 = self.record.taken[exporter].iter().map(|(_, items)| items).sum();
+        let taken: u64 = self.record.taken[exporter].iter().flatten().map(|(_, items)| items).sum();
         let dropped = self.counted("tracecore_exporter_dropped_total", &[("component_id", &id)]);
         // Nothing comes out of a pipeline for one that is ignored: what would have is checked batch by batch.
         let (came, dropped) = if self.is_ignored(exporter) {

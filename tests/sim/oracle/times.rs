@@ -25,9 +25,9 @@ impl Oracle<'_> {
         self.verdicts_at_the_stop();
         self.starts_and_stop();
         for exporter in 0..self.plan.exporters.len() {
-            // A batch that comes by two pipelines is under way twice under one id.
+            // A batch that comes by two pipelines, or in pieces, is under way twice under one id.
             let pipelines = self.plan.pipelines.iter().filter(|pipeline| pipeline.exporters.contains(&exporter));
-            if pipelines.count() == 1 {
+            if pipelines.count() == 1 && !self.plan.exporters[exporter].cuts() {
                 self.attempts(exporter);
             }
         }

@@ -3,7 +3,9 @@
 //! There is no such processor here, because a batch waits in a queue anyway: merging it there costs no second place to
 //! wait, hides no outcome from the sender, and loses nothing at a stop. An exporter that has a `sending_queue.batch` of its
 //! own keeps it. An exporter merges for all its pipelines or for none, so of two pipelines that ask for different things
-//! the first has its way, and a warning says so. Deliberately absent: merging by the metadata of clients.
+//! the first has its way, and a warning says so.
+
+use std::num::NonZeroUsize;
 
 use super::fault::unknown_key;
 use super::id::{ComponentId, PipelineId};
@@ -19,14 +21,12 @@ const MIN_SIZE: u64 = 8192;
 /// The type of the processor.
 const TYPE: &str = "batch";
 
-/// Its keys, and what each is in `sending_queue.batch`; none for what concerns metadata.
-const KEYS: [(&str, Option<&str>); 5] = [
-    ("timeout", Some("flush_timeout")),
-    ("send_batch_size", Some("min_size")),
-    ("send_batch_max_size", Some("max_size")),
-    ("metadata_keys", None),
-    ("metadata_cardinality_limit", None),
-];
+/// Its keys, and what each is in `sending_queue.batch`.
+const KEYS: [(&str, &str); 3] =
+    [("timeout", "flush_timeout"), ("send_batch_size", "min_size"), ("send_batch_max_size", "max_size")];
+
+/// Its keys that are the same in `sending_queue.batch.partition`.
+const PARTITION_KEYS: [&str; 2] = ["metadata_keys", "metadata_cardinality_limit"];
 
 /// Takes the processor out of every pipeline and gives the exporters behind it what it asks for. Reports what cannot be
 /// had, and warns of what is other than it is written.
@@ -113,8 +113,9 @@ impl Asked {
         let path = |key: &str| format!("processors.{id}.{key}");
         let mut errors = Vec::new();
         for (key, _) in settings.entries() {
-            if !KEYS.iter().any(|(known, _)| *known == key.as_str()) {
-                let message = unknown_key(key.as_str(), &KEYS.map(|(known, _)| known));
+            let known: Vec<&str> = KEYS.iter().map(|(known, _)| *known).chain(PARTITION_KEYS).collect();
+            if !known.contains(&key.as_str()) {
+                let message = unknown_key(key.as_str(), &known);
                 errors.push(ConfigError::new(path(key.as_str()), key.origin(), message));
             }
         }
@@ -138,16 +139,10 @@ impl Asked {
             keep(Err(ConfigError::new(path("send_batch_max_size"), node.origin(), message)));
         }
         if let Some(node) = given("metadata_keys") {
-            let message = "is not supported yet: remove it, and batches of all clients are merged; to keep clients apart, give each \
-                           a pipeline and an exporter of its own";
-            let keys = node.deserialize::<Vec<String>>(&path("metadata_keys"));
-            keep(keys.and_then(|keys| match keys.is_empty() {
-                true => Ok(()),
-                false => Err(ConfigError::new(path("metadata_keys"), node.origin(), message)),
-            }));
+            keep(node.deserialize::<Vec<String>>(&path("metadata_keys")).map(drop));
         }
         if let Some(node) = given("metadata_cardinality_limit") {
-            keep(node.deserialize::<u64>(&path("metadata_cardinality_limit")).map(drop));
+            keep(node.deserialize::<NonZeroUsize>(&path("metadata_cardinality_limit")).map(drop));
         }
         if !errors.is_empty() {
             return Err(errors);
@@ -157,13 +152,20 @@ impl Asked {
         for (key, mapped) in KEYS {
             match (given(key), mapped) {
                 // Without a time to wait there is nothing to be merged with.
-                (Some(timeout), Some(_)) if key == "timeout" && at_once => {
-                    set("min_size", Node::plain("0", timeout.origin()));
-                }
-                (Some(_), Some("min_size")) if at_once => {}
-                (Some(node), Some(mapped)) => set(mapped, node.clone()),
-                (None, _) | (_, None) => {}
+                (Some(timeout), "flush_timeout") if at_once => set("min_size", Node::plain("0", timeout.origin())),
+                (Some(_), "min_size") if at_once => {}
+                (Some(node), mapped) => set(mapped, node.clone()),
+                (None, _) => {}
             }
+        }
+        let mut partition = Node::empty(settings.origin().clone());
+        for key in PARTITION_KEYS {
+            if let Some(node) = given(key) {
+                partition.insert(key, origin, node.clone());
+            }
+        }
+        if !partition.entries().is_empty() {
+            set("partition", partition);
         }
         // The processor counts items, whatever the queue counts.
         set("sizer", Node::plain("items", origin));

@@ -25,7 +25,8 @@ const DEFAULT_DRAIN_TIMEOUT: Period = Period::secs(5);
 const DEFAULT_RESTART_BUDGET: u32 = 20;
 
 const SECTIONS: [&str; 5] = ["receivers", "processors", "exporters", "service", "telemetry"];
-const SERVICE_KEYS: [&str; 5] = ["pipelines", "drain_timeout", "workers", "restart_budget", "memory_budget"];
+const SERVICE_KEYS: [&str; 6] =
+    ["pipelines", "drain_timeout", "workers", "restart_budget", "memory_limit", "memory_budget"];
 const PIPELINE_KEYS: [&str; 3] = ["receivers", "processors", "exporters"];
 
 /// A configuration that is coherent in itself.
@@ -68,6 +69,9 @@ pub struct Service {
     /// How often a component that panics or fails is restarted in a row, without a minute of health between two, before
     /// it is given up; 0 is for ever.
     pub restart_budget: u32,
+    /// How much memory the process may use: from 95 % of it on batches are refused, for now. Where none is given, what its
+    /// cgroups allow and the machine has.
+    pub memory_limit: Option<ByteSize>,
     /// How much memory batches may hold together; where none is given, half of what the process may use.
     pub memory_budget: Option<ByteSize>,
 }
@@ -221,6 +225,7 @@ impl Errors {
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
             workers: None,
             restart_budget: DEFAULT_RESTART_BUDGET,
+            memory_limit: None,
             memory_budget: None,
         };
         let Some(node) = root.get("service") else {
@@ -238,6 +243,9 @@ impl Errors {
                 "restart_budget" => {
                     let budget: Option<Option<u32>> = self.keep(value.deserialize("service.restart_budget"));
                     service.restart_budget = budget.flatten().unwrap_or(DEFAULT_RESTART_BUDGET);
+                }
+                "memory_limit" => {
+                    service.memory_limit = self.keep(value.deserialize("service.memory_limit")).flatten();
                 }
                 "memory_budget" => {
                     service.memory_budget = self.keep(value.deserialize("service.memory_budget")).flatten();

@@ -54,7 +54,7 @@ pub enum Readiness {
     /// From when every component has started, or waits as its `on_start_error` tells it to, until the stop.
     #[default]
     Started,
-    /// The same, but not while any component is in an error state.
+    /// The same, but not while any component is in an error state, or so much memory is used that batches are refused.
     Healthy,
 }
 

@@ -19,7 +19,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::{Interval, MissedTickBehavior};
 
@@ -28,7 +27,7 @@ use crate::config::{ComponentId, Period};
 use crate::emit::{Emitter, Origin, Verdict};
 use crate::error::{Classify, ErrorKind, Report, WriteError};
 use crate::events::{BatchEvent, ResourceEvent};
-use crate::memory::Memory;
+use crate::memory::{Memory, exact};
 use crate::metrics::{Encoder, MetricSet, data, health};
 use crate::net::{BindError, Bound};
 use crate::runtime::contain;
@@ -255,7 +254,7 @@ impl<C: Receiver> Cx<C> {
             );
         }
         self.over_the_cap = over_the_cap;
-        let batch = Batch::validate(Signal::Metrics, Bytes::from(encoded.request))
+        let batch = Batch::validate(Signal::Metrics, exact(encoded.request))
             .expect("the encoder writes valid OTLP: its strings are UTF-8, its nesting is fixed");
         self.emit(batch).await
     }

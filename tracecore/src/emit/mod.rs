@@ -20,7 +20,7 @@ use crate::config::ComponentId;
 use crate::cx::{Activity, Drain, Shared};
 use crate::error::ErrorKind;
 use crate::events::{BatchEvent, Draft, Events, ResourceEvent};
-use crate::memory::Memory;
+use crate::memory::{Memory, OverBudget};
 use crate::queue::Outcome;
 use crate::seam;
 use crate::signal::Batch;
@@ -32,7 +32,7 @@ pub use origin::Origin;
 pub(crate) use origin::PASSAGE;
 pub(crate) use origin::Passage;
 pub(crate) use route::{Branch, Exit, Route};
-use route::{Came, Reservation, charge, commit, reserve, shape};
+use route::{Came, Reservation, commit, reserve, shape};
 
 /// How long a sender is asked to wait before it tries a full queue again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -201,20 +201,18 @@ impl Emitter {
 impl Source {
     async fn deliver(&self, batch: Batch, passage: Passage) -> Verdict {
         let items = batch.items();
-        let Ok(batch) = self.memory.charge(batch) else {
+        let Ok(charge) = self.memory.charge(&batch) else {
             self.service.memory_refused(items);
             let exhausted = ResourceEvent::Exhausted { resource: "memory" };
             self.events.emit(|| Draft::of(&self.id, exhausted).about(passage.correlation));
             return Verdict::Refused(Refusal::RETRYABLE);
         };
         let route = self.route.load_full();
-        let (mut shaped, mut refusal) = match shape(&route, &batch, passage) {
+        let came = Came::of(&batch);
+        let (shaped, mut refusal) = match shape(&route, batch, charge, passage) {
             Ok(shaped) => shaped,
             Err(refusal) => return Verdict::Refused(refusal),
         };
-        charge(&mut shaped, &batch, &self.memory);
-        let came = Came::of(&batch);
-        drop(batch);
         let mut handed_over = None;
         let reserved = loop {
             seam::point().await;
@@ -233,7 +231,7 @@ impl Source {
             }
         };
         route.count(came, &shaped);
-        let results = commit(reserved, passage, &self.events);
+        let results = commit(shaped, reserved, passage, &self.events);
         for result in join_all(results).await {
             match result {
                 Ok(Outcome::Delivered) => {}
@@ -250,16 +248,24 @@ impl Source {
 /// `on_overflow`, nor for the outcome. No event tells of it before it is in the queues.
 ///
 /// # Errors
-/// When a branch refuses it; then it is in no queue, unless the branch that refused did so for good.
-pub(crate) fn try_emit(route: &Route, batch: &Batch, passage: Passage, events: &Events) -> Result<(), Refusal> {
-    let came = Came::of(batch);
-    let (shaped, refusal) = shape(route, batch, passage)?;
+/// When there is no memory for it now, or a branch refuses it; then it is in no queue, unless the branch that refused did
+/// so for good.
+pub(crate) fn try_emit(
+    route: &Route,
+    batch: Batch,
+    passage: Passage,
+    events: &Events,
+    memory: &Memory,
+) -> Result<(), Refusal> {
+    let charge = memory.charge(&batch).map_err(|OverBudget| Refusal::RETRYABLE)?;
+    let came = Came::of(&batch);
+    let (shaped, refusal) = shape(route, batch, charge, passage)?;
     let reserved = match reserve(&shaped, None, passage, events) {
         Reservation::Complete(reserved) => reserved,
         Reservation::WaitFor(_) => return Err(Refusal::RETRYABLE),
         Reservation::Refused(refused) => return Err(refused),
     };
     route.count(came, &shaped);
-    drop(commit(reserved, passage, events));
+    drop(commit(shaped, reserved, passage, events));
     refusal.map_or(Ok(()), Err)
 }

@@ -1,5 +1,6 @@
 //! What a batch goes through: the pipelines of a receiver, and the three steps into their exporters' queues.
 
+use std::iter::repeat_n;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -7,7 +8,7 @@ use tokio::sync::oneshot;
 use super::{Passage, Refusal};
 use crate::config::{ComponentId, PipelineId};
 use crate::events::{BatchEvent, Draft, Events, ResourceEvent};
-use crate::memory::Memory;
+use crate::memory::Charge;
 use crate::queue::{Full, Load, Outcome, Overflow, Place, Queue};
 use crate::runtime::{Processed, Stage};
 use crate::signal::{Batch, Signal};
@@ -43,6 +44,7 @@ pub(crate) struct Exit {
 pub(super) struct Shaped {
     branch: Arc<Branch>,
     batch: Batch,
+    charge: Charge,
 }
 
 /// How much came.
@@ -59,17 +61,18 @@ impl Came {
     }
 }
 
-/// A batch with its place in a queue.
-pub(super) struct Reserved<'a> {
-    exit: &'a Exit,
+/// A place in a queue.
+pub(super) struct Reserved {
     place: Place,
-    batch: Batch,
+    /// For which of the shaped batches, and by which exit of its branch: their positions.
+    shaped: usize,
+    exit: usize,
 }
 
 /// What reserving came to.
-pub(super) enum Reservation<'a> {
+pub(super) enum Reservation {
     /// A place wherever there must be one.
-    Complete(Vec<Reserved<'a>>),
+    Complete(Vec<Reserved>),
     /// No place in the queue of this exit now; all other places were given back.
     WaitFor(Exit),
     /// No place.
@@ -79,8 +82,13 @@ pub(super) enum Reservation<'a> {
 /// Step one: the batch as each branch's processors leave it. A branch that refuses it for good does not hold back the
 /// others; one that refuses it for now does, because the sender will come again. One that has no exporter left does
 /// neither, and what no branch at all would take is refused for now.
-pub(super) fn shape(route: &Route, batch: &Batch, passage: Passage) -> Result<(Vec<Shaped>, Option<Refusal>), Refusal> {
-    let mut shaped = Vec::with_capacity(route.branches.len());
+pub(super) fn shape(
+    route: &Route,
+    batch: Batch,
+    charge: Charge,
+    passage: Passage,
+) -> Result<(Vec<Shaped>, Option<Refusal>), Refusal> {
+    let mut shaped: Vec<Shaped> = Vec::with_capacity(route.branches.len());
     let mut refusal = None;
     let mut ends = route.carrying(batch.signal()).map(|branch| !branch.exits.is_empty()).peekable();
     if ends.peek().is_some() && !ends.any(|ends| ends) {
@@ -89,26 +97,23 @@ pub(super) fn shape(route: &Route, batch: &Batch, passage: Passage) -> Result<(V
     for branch in route.carrying(batch.signal()) {
         if branch.exits.is_empty() {
             // For the exporters that are ignored alone: its processors have nothing to do, and must not refuse.
-            shaped.push(Shaped { branch: Arc::clone(branch), batch: batch.clone() });
+            shaped.push(Shaped { branch: Arc::clone(branch), batch: batch.clone(), charge: charge.nothing() });
             continue;
         }
         match branch.process(batch.clone(), passage) {
-            Processed::Pass(batch) => shaped.push(Shaped { branch: Arc::clone(branch), batch }),
+            Processed::Pass(batch) => {
+                shaped.push(Shaped { branch: Arc::clone(branch), batch, charge: charge.nothing() });
+            }
             Processed::Dropped => {}
             Processed::Refused(Refusal::Permanent) => refusal = Some(Refusal::Permanent),
             Processed::Refused(retryable) => return Err(retryable),
         }
     }
-    Ok((shaped, refusal))
-}
-
-/// Charges what processors have made of a batch.
-pub(super) fn charge(shaped: &mut [Shaped], came: &Batch, memory: &Memory) {
-    for Shaped { branch, batch } in shaped {
-        if !branch.processors.is_empty() {
-            *batch = memory.charge_copies(batch.clone(), came);
-        }
+    let charges = charge.share(shaped.len());
+    for (Shaped { branch, batch: made, charge }, own) in shaped.iter_mut().zip(charges) {
+        *charge = if branch.processors.is_empty() { own } else { own.remade(&batch, made) };
     }
+    Ok((shaped, refusal))
 }
 
 impl Route {
@@ -122,7 +127,7 @@ impl Route {
         for branch in self.carrying(came.signal) {
             branch.telemetry.received(came.items, came.bytes);
         }
-        for Shaped { branch, batch } in shaped.iter().filter(|shaped| !shaped.branch.exits.is_empty()) {
+        for Shaped { branch, batch, .. } in shaped.iter().filter(|shaped| !shaped.branch.exits.is_empty()) {
             branch.telemetry.delivered(batch.items(), batch.size() as u64);
         }
     }
@@ -148,7 +153,7 @@ impl Exit {
         let here = |exit: &&Exit| Arc::ptr_eq(&exit.queue, &self.queue);
         shaped
             .iter()
-            .flat_map(|Shaped { branch, batch }| branch.exits.iter().filter(here).map(|_| Load::of(batch)))
+            .flat_map(|Shaped { branch, batch, .. }| branch.exits.iter().filter(here).map(|_| Load::of(batch)))
             .fold(Load::default(), Load::plus)
     }
 
@@ -175,17 +180,17 @@ impl Exit {
 
 /// Step two: a place in the queue of every exporter, the first of them out of what was `handed_over` to this sender
 /// after it waited. Holds no place when it asks to wait.
-pub(super) fn reserve<'a>(
-    shaped: &'a [Shaped],
+pub(super) fn reserve(
+    shaped: &[Shaped],
     mut handed_over: Option<Place>,
     passage: Passage,
     events: &Events,
-) -> Reservation<'a> {
+) -> Reservation {
     let mut reserved = Vec::new();
     let mut dropped = Vec::new();
-    for Shaped { branch, batch } in shaped {
+    for (index, Shaped { branch, batch, .. }) in shaped.iter().enumerate() {
         dropped.extend(branch.ignored.iter().map(|exit| (exit, batch.items(), DropReason::Ignored)));
-        for exit in &branch.exits {
+        for (number, exit) in branch.exits.iter().enumerate() {
             let handed_over = handed_over.as_mut().and_then(|place| place.split(&exit.queue, batch));
             let place = handed_over.map_or_else(|| exit.queue.reserve(batch), Ok);
             if matches!(place, Err(Full::Now)) {
@@ -194,7 +199,7 @@ pub(super) fn reserve<'a>(
             }
             let reason = match (place, exit.overflow) {
                 (Ok(place), _) => {
-                    reserved.push(Reserved { exit, place, batch: batch.clone() });
+                    reserved.push(Reserved { place, shaped: index, exit: number });
                     continue;
                 }
                 (Err(Full::Now), Overflow::Block) => return Reservation::WaitFor(exit.clone()),
@@ -215,21 +220,29 @@ pub(super) fn reserve<'a>(
 
 /// Step three: fills the places, without waiting.
 pub(super) fn commit(
-    reserved: Vec<Reserved<'_>>,
+    shaped: Vec<Shaped>,
+    reserved: Vec<Reserved>,
     passage: Passage,
     events: &Events,
 ) -> Vec<oneshot::Receiver<Outcome>> {
     let mut results = Vec::new();
-    for Reserved { exit, place, batch } in reserved {
+    let mut reserved = reserved.into_iter();
+    for (index, Shaped { branch, batch, charge }) in shaped.into_iter().enumerate() {
         let items = batch.items();
-        let result = exit.waits_for_result.then(|| {
-            let (sender, receiver) = oneshot::channel();
-            results.push(receiver);
-            sender
-        });
-        if !place.commit(batch, passage, result) {
-            // The stop has counted what was in the queue, between the reservation and this moment.
-            exit.lose(items, DropReason::Shutdown, passage, events);
+        let takers = reserved.as_slice().iter().take_while(|reserved| reserved.shaped == index).count();
+        // The last one gets the batch itself: one exporter, the common case, costs no further reference.
+        let batches = repeat_n(batch, takers).zip(charge.share(takers));
+        for (Reserved { place, exit, .. }, (batch, charge)) in reserved.by_ref().take(takers).zip(batches) {
+            let exit = &branch.exits[exit];
+            let result = exit.waits_for_result.then(|| {
+                let (sender, receiver) = oneshot::channel();
+                results.push(receiver);
+                sender
+            });
+            if !place.commit(batch, charge, passage, result) {
+                // The stop has counted what was in the queue, between the reservation and this moment.
+                exit.lose(items, DropReason::Shutdown, passage, events);
+            }
         }
     }
     results

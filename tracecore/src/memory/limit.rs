@@ -1,6 +1,8 @@
-//! How much memory the process may use.
+//! How much memory the process may use, and how much of that is used.
 //!
 //! A cgroup can be limited by each of those that it is in, so the least of them counts, and at most what the machine has.
+//! What is used of a cgroup's limit is what all in it use, without the files that the kernel keeps only because there is
+//! room (`inactive_file`): what an orchestrator calls the working set.
 //! Both versions of cgroups are read where they are mounted by default. In a container the process is often told a path
 //! that exists outside only: then the limit stands at the top of what is mounted inside. Deliberately absent: mounts
 //! elsewhere, which nothing in use has, and limits that change while the process runs.
@@ -17,39 +19,91 @@ const BYTES_PER_KIB: u64 = 1024;
 /// How deep a path of cgroups is followed: a pod's has six.
 const MAX_DEPTH: usize = 32;
 
-/// The limit of this process, in bytes; `None` where nothing can be read.
-pub(super) fn detect() -> Option<u64> {
-    limit_under(Path::new("/"))
+/// What was found out.
+#[derive(Debug, PartialEq)]
+pub(super) struct Found {
+    /// The limit of this process, in bytes; `None` where nothing can be read.
+    pub(super) limit: Option<u64>,
+    /// The cgroup whose limit it is, if it is not the machine's.
+    pub(super) group: Option<Group>,
 }
 
-fn limit_under(root: &Path) -> Option<u64> {
+/// A cgroup with a limit.
+#[derive(Debug, PartialEq)]
+pub(super) struct Group {
+    folder: PathBuf,
+    version: Version,
+}
+
+/// How the files of a version of cgroups are called.
+#[derive(Debug, PartialEq)]
+struct Version {
+    /// Where it is mounted.
+    mounted: &'static str,
+    limit: &'static str,
+    used: &'static str,
+    /// In `memory.stat`, what is not counted as used. Version 1 also has the group's own share of it, without `total_`.
+    reclaimable: &'static str,
+}
+
+const V1: Version = Version {
+    mounted: "sys/fs/cgroup/memory",
+    limit: "memory.limit_in_bytes",
+    used: "memory.usage_in_bytes",
+    reclaimable: "total_inactive_file ",
+};
+
+const V2: Version =
+    Version { mounted: "sys/fs/cgroup", limit: "memory.max", used: "memory.current", reclaimable: "inactive_file " };
+
+/// What this process may use.
+pub(super) fn detect() -> Found {
+    found_under(Path::new("/"))
+}
+
+fn found_under(root: &Path) -> Found {
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
-    let of_groups = groups.lines().filter_map(|line| group_limit(root, line)).min();
-    of_groups.into_iter().chain(machine(root)).min()
+    let least = groups.lines().filter_map(|line| group_limit(root, line)).min_by_key(|(limit, _)| *limit);
+    match (least, machine(root)) {
+        (Some((limit, group)), machine) if machine.is_none_or(|machine| limit <= machine) => {
+            Found { limit: Some(limit), group: Some(group) }
+        }
+        (_, machine) => Found { limit: machine, group: None },
+    }
 }
 
-/// The limit of the cgroup that a line of `/proc/self/cgroup` names: `hierarchy:controllers:path`.
-fn group_limit(root: &Path, line: &str) -> Option<u64> {
+/// The limit of the cgroup that a line of `/proc/self/cgroup` names (`hierarchy:controllers:path`), and whose it is.
+fn group_limit(root: &Path, line: &str) -> Option<(u64, Group)> {
     let mut fields = line.splitn(3, ':');
     let (hierarchy, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
-    let (mounted, file) = match (hierarchy, controllers) {
-        ("0", "") => ("sys/fs/cgroup", "memory.max"),
-        (_, controllers) if controllers.split(',').any(|controller| controller == "memory") => {
-            ("sys/fs/cgroup/memory", "memory.limit_in_bytes")
-        }
+    let version = match (hierarchy, controllers) {
+        ("0", "") => V2,
+        (_, controllers) if controllers.split(',').any(|controller| controller == "memory") => V1,
         _ => return None,
     };
-    let top = root.join(mounted);
+    let top = root.join(version.mounted);
     // A path with `..` is that of a process outside of the namespace.
     let inside = path.trim_start_matches('/').split('/').filter(|name| !name.is_empty() && *name != "..");
     let group: PathBuf = top.join(inside.take(MAX_DEPTH).collect::<PathBuf>());
     let groups = group.ancestors().take_while(|group| group.starts_with(&top));
-    groups.filter_map(|group| number(&group.join(file))).filter(|limit| *limit < UNLIMITED).min()
+    let limits = groups.filter_map(|group| Some((number(&group.join(version.limit))?, group)));
+    let (limit, folder) = limits.filter(|(limit, _)| *limit < UNLIMITED).min_by_key(|(limit, _)| *limit)?;
+    Some((limit, Group { folder: folder.to_owned(), version }))
 }
 
 /// The number in a file; `max` is none.
 fn number(file: &Path) -> Option<u64> {
     fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
+impl Group {
+    /// How much all in the group use, in bytes; `None` where that cannot be read.
+    pub(super) fn used(&self) -> Option<u64> {
+        let used = number(&self.folder.join(self.version.used))?;
+        let stat = fs::read_to_string(self.folder.join("memory.stat")).ok()?;
+        let reclaimable = stat.lines().find_map(|line| line.strip_prefix(self.version.reclaimable))?;
+        Some(used.saturating_sub(reclaimable.trim().parse().ok()?))
+    }
 }
 
 /// What the machine has.
@@ -66,14 +120,18 @@ mod tests {
     const MACHINE: (&str, &str) = ("proc/meminfo", "MemTotal:       16384 kB\nMemFree:  1 kB\n");
     const OF_MACHINE: Option<u64> = Some(16 << 20);
 
-    fn limit(files: &[(&str, &str)]) -> Option<u64> {
+    fn under<T>(files: &[(&str, &str)], read: impl FnOnce(&Path) -> T) -> T {
         let root = tempfile::tempdir().unwrap();
         for (path, text) in files {
             let path = root.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        limit_under(root.path())
+        read(root.path())
+    }
+
+    fn limit(files: &[(&str, &str)]) -> Option<u64> {
+        under(files, |root| found_under(root).limit)
     }
 
     #[test]
@@ -114,7 +172,34 @@ mod tests {
     }
 
     #[test]
+    fn what_is_used_of_a_limit_is_what_all_use_that_it_is_for_without_what_the_kernel_takes_back_first() {
+        let v2 = [
+            MACHINE,
+            ("proc/self/cgroup", "0::/pod/container\n"),
+            ("sys/fs/cgroup/pod/memory.max", "4194304\n"),
+            ("sys/fs/cgroup/pod/memory.current", "3000000\n"),
+            ("sys/fs/cgroup/pod/memory.stat", "anon 1\ninactive_file 1000000\nactive_file 7\n"),
+            ("sys/fs/cgroup/pod/container/memory.current", "5\n"),
+        ];
+        let used = |files: &[(&str, &str)]| under(files, |root| found_under(root).group.and_then(|group| group.used()));
+        assert_eq!(used(&v2), Some(2_000_000));
+        let group = "sys/fs/cgroup/memory/docker/1";
+        let [max, usage, stat] =
+            ["limit_in_bytes", "usage_in_bytes", "stat"].map(|file| format!("{group}/memory.{file}"));
+        let v1 = [
+            MACHINE,
+            ("proc/self/cgroup", "7:memory:/docker/1\n"),
+            (&*max, "2097152\n"),
+            (&*usage, "50\n"),
+            (&*stat, "inactive_file 1\ntotal_inactive_file 8\n"),
+        ];
+        assert_eq!(used(&v1), Some(42));
+        assert_eq!(used(&v1[..4]), None, "what cannot be read is not guessed");
+        assert_eq!(used(&v2[..2]), None, "the machine's limit is nobody's");
+    }
+
+    #[test]
     fn this_machine_has_some() {
-        assert!(detect().is_some_and(|limit| limit > 1 << 20));
+        assert!(detect().limit.is_some_and(|limit| limit > 1 << 20));
     }
 }

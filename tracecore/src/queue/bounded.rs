@@ -12,11 +12,12 @@ use tokio::sync::{Notify, oneshot};
 use super::sync::{Mutex, MutexGuard, now, sleep_until};
 use super::taken::{Source, Taken};
 use crate::emit::Passage;
-use crate::queue::lanes::{Cut, Merging, Run, Waiting, lane_of};
+use crate::memory::Charge;
+use crate::queue::lanes::{Cut, Lanes, Merging, Run, Waiting, Way};
 use crate::queue::load::{Fill, Load};
 use crate::queue::reply::Reply;
 use crate::queue::state::{Admitted, Next, State, Ticket, Wake};
-use crate::queue::{Full, Outcome, SendingQueue};
+use crate::queue::{Full, Outcome, Partition, SendingQueue};
 use crate::seam;
 use crate::signal::Batch;
 use crate::telemetry::{DropReason, QueueDepth};
@@ -26,6 +27,8 @@ use crate::telemetry::{DropReason, QueueDepth};
 pub(crate) struct Queue {
     state: Mutex<State<Queued, oneshot::Sender<Place>>>,
     merging: Option<Merging>,
+    /// What of a client's metadata keeps its batches apart from those of others.
+    metadata_keys: Vec<String>,
     /// There is something to take, a time to keep, or the queue was closed.
     arrived: Notify,
 }
@@ -33,6 +36,7 @@ pub(crate) struct Queue {
 #[derive(Debug)]
 struct Queued {
     batch: Batch,
+    charge: Charge,
     passage: Passage,
     reply: Option<Reply>,
 }
@@ -40,8 +44,10 @@ struct Queued {
 impl Queue {
     pub(crate) fn new(settings: &SendingQueue) -> Arc<Self> {
         let merging = settings.batch.as_ref().map(|batch| Merging::of(batch, settings.sizer));
-        let state = Mutex::new(State::new(Load::limit(settings), merging, now));
-        Arc::new(Queue { state, merging, arrived: Notify::new() })
+        let Partition { metadata_keys, metadata_cardinality_limit: clients } =
+            settings.batch.as_ref().map(|batch| batch.partition.clone()).unwrap_or_default();
+        let state = Mutex::new(State::new(Load::limit(settings), Lanes::new(merging, clients.get(), now)));
+        Arc::new(Queue { state, merging, metadata_keys, arrived: Notify::new() })
     }
 
     /// A place for this batch, given back if it is dropped. It never waits, and never overtakes who does: while
@@ -123,8 +129,13 @@ impl Queue {
     }
 
     fn taken(self: &Arc<Self>, Run { batches, cut }: Run<Queued>) -> Taken {
-        let source =
-            |Waiting { load, batch: Queued { batch, passage, reply }, .. }| Source { batch, passage, reply, load };
+        let source = |Waiting { load, batch: Queued { batch, charge, passage, reply }, .. }| Source {
+            batch,
+            charge,
+            passage,
+            reply,
+            load,
+        };
         let mut taken = Taken::new(self, batches.into_iter().map(source).collect());
         if let (Some(cut), Some(merging)) = (cut, &self.merging) {
             self.cut(&mut taken, cut, merging);
@@ -141,16 +152,16 @@ impl Queue {
         let first = pieces.find(|piece| !piece.is_empty());
         pieces.then(merging.pieces_of(max));
         let others: Vec<Batch> = pieces.filter(|piece| !piece.is_empty()).collect();
-        let mut back = |Source { batch, passage, reply, load }: Source| {
+        let mut back = |Source { batch, charge, passage, reply, load }: Source| {
             let size = merging.size(&batch);
-            rest.waiting.push(Waiting { load, size, batch: Queued { batch, passage, reply } });
+            rest.waiting.push(Waiting { load, size, batch: Queued { batch, charge, passage, reply } });
         };
         match first {
             // An item that is larger than the room; alone it goes out all the same.
             Some(first) if merging.size(&first) > room.get() && taken.len() > 1 => {
                 taken.pop().into_iter().for_each(back);
             }
-            Some(first) => taken.cut_last(first, others).for_each(&mut back),
+            Some(first) => taken.cut_last(first, others).into_iter().for_each(&mut back),
             None => {}
         }
     }
@@ -162,6 +173,11 @@ impl Queue {
         // Each hears it by the loss of its sender.
         sent_away.for_each(drop);
         self.rouse(Wake::All);
+    }
+
+    /// What of their metadata batches have in common that are merged.
+    pub(super) fn metadata_keys(&self) -> &[String] {
+        &self.metadata_keys
     }
 
     /// Gives back the room of batches that were taken out.
@@ -262,17 +278,23 @@ impl Place {
         Some(Place::new(queue, load))
     }
 
-    /// Puts the batch there. `result` hears how its delivery ends. Whether it came before the last count: what comes later
-    /// is lost, and the caller must tell of it.
+    /// Puts the batch there. `result` hears how its delivery ends, and until then the batch has its charge. Whether it came
+    /// before the last count: what comes later is lost, and the caller must tell of it.
     #[must_use = "what comes too late is told of by nobody else"]
-    pub(crate) fn commit(mut self, batch: Batch, passage: Passage, result: Option<oneshot::Sender<Outcome>>) -> bool {
+    pub(crate) fn commit(
+        mut self,
+        batch: Batch,
+        charge: Charge,
+        passage: Passage,
+        result: Option<oneshot::Sender<Outcome>>,
+    ) -> bool {
         // The batch keeps the room: whoever takes it out gives it back.
         let Some(queue) = self.queue.take() else { return false };
-        let lane = lane_of(batch.signal(), passage.is_own());
+        let way = Way::of(&batch, passage.is_own(), &queue.metadata_keys);
         let size = queue.merging.as_ref().map_or(0, |merging| merging.size(&batch));
-        let batch = Queued { batch, passage, reply: result.map(Reply::to) };
+        let batch = Queued { batch, charge, passage, reply: result.map(Reply::to) };
         // A statement of its own: what came too late is dropped, and its sender told, without the lock.
-        let filled = queue.state().fill(lane, Waiting { load: self.load, size, batch });
+        let filled = queue.state().fill(way, Waiting { load: self.load, size, batch });
         let in_time = filled.is_ok();
         // Too late, it was the last that a consumer waited for.
         queue.rouse(filled.unwrap_or(Wake::All));

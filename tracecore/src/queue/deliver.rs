@@ -152,6 +152,8 @@ impl<C: Exporter> Outlet<C> {
     /// Delivers what was taken out of the queue, or gives it up. What it leaves unsettled was cut off.
     async fn work_off(&self, taken: &mut Taken) {
         let mut together = taken.len();
+        // How long what is at hand was tried, together with others too, and what comes after it.
+        let mut tried = Duration::ZERO;
         let mut after = Vec::new();
         loop {
             let events = &self.base.shared.events;
@@ -162,12 +164,12 @@ impl<C: Exporter> Outlet<C> {
                 self.tell(passage, || self.draft(merged(taken, together, batch.items())));
             }
             let shipment = Shipment { taken, batches: together, batch: &batch, passage };
-            let (claim, outcome) = match self.deliver(&shipment).await {
+            let (claim, outcome) = match self.deliver(&shipment, &mut tried).await {
                 End::Delivered(claim) => (claim, Outcome::Delivered),
                 End::Failed(failure, DropReason::Permanent | DropReason::Panic) if together > 1 => {
                     let (items, batches) = (batch.items(), together);
                     tracing::warn!(component = %self.base.id, items, batches, kind = %failure.kind, error = %failure, "a merged batch is refused and tried again in halves");
-                    after.push(together - together / 2);
+                    after.push((together - together / 2, tried));
                     together /= 2;
                     continue;
                 }
@@ -186,16 +188,16 @@ impl<C: Exporter> Outlet<C> {
             drop(batch);
             taken.settle(claim, outcome);
             match after.pop() {
-                Some(next) => together = next,
+                Some(next) => (together, tried) = next,
                 None => return,
             }
         }
     }
 
-    /// Tries a batch until it is delivered or cannot be.
-    async fn deliver(&self, shipment: &Shipment<'_>) -> End {
+    /// Tries a batch until it is delivered or cannot be. It has been tried for `tried` already.
+    async fn deliver(&self, shipment: &Shipment<'_>, tried: &mut Duration) -> End {
         let passage = shipment.passage;
-        let began = Instant::now();
+        let (began, before) = (Instant::now(), *tried);
         let mut backoff = self.settings.retry_on_failure.backoff();
         let mut panics = 0;
         let mut held_back = Duration::ZERO;
@@ -212,6 +214,7 @@ impl<C: Exporter> Outlet<C> {
                 }
                 Err(failure) => failure,
             };
+            *tried = before + began.elapsed().saturating_sub(held_back);
             if failure.kind == ErrorKind::Panic {
                 pass.ignored();
                 self.replace(&instance, &failure).await;
@@ -227,8 +230,10 @@ impl<C: Exporter> Outlet<C> {
             }
             pass.failed();
             self.base.undelivered(&failure);
-            if self.settings.retry_on_failure.gives_up_after(began.elapsed().saturating_sub(held_back)) {
-                self.tell(passage, || self.draft(RetryEvent::Exhausted { attempts: attempt }).lasting(began.elapsed()));
+            if self.settings.retry_on_failure.gives_up_after(*tried) {
+                self.tell(passage, || {
+                    self.draft(RetryEvent::Exhausted { attempts: attempt }).lasting(before + began.elapsed())
+                });
                 return End::Failed(failure, DropReason::RetryExhausted);
             }
             let own = backoff.wait();

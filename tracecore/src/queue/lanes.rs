@@ -3,12 +3,14 @@
 //! Without [`Merging`] there is one lane, and what comes is ready at once, each batch alone. With it there is a lane for
 //! each signal, and one for what the collector sends of itself; what waits in a lane is ready once it is large enough, or
 //! once the first of it has waited long enough, and is then taken together: as many batches as it takes to reach the
-//! least size, no more. Invariant: batches leave a lane in the order in which they came, and nobody takes from a lane
-//! while a batch of it is being cut.
+//! least size, no more. Clients that are kept apart have lanes of their own for as long as something waits in them; those
+//! for whom there is none left share one, in which nothing is merged. Invariant: batches leave a lane in the order in which
+//! they came, and nobody takes from a lane while a batch of it is being cut.
 //!
 //! Deliberately absent: the batches. What is merged and cut here are numbers; whoever takes a [`Run`] does the rest.
 
-use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU64;
 
 use smallvec::SmallVec;
@@ -19,11 +21,14 @@ use super::settings::Batching;
 use crate::signal::{Batch, Signal, SplitLimit};
 use crate::time::{Duration, Instant};
 
-/// A lane for each signal, and one for what the collector sends of itself.
-const LANES: usize = Signal::ALL.len() + 1;
+/// The lanes that are always there: one for each signal, and two more.
+const LANES: usize = Signal::ALL.len() + 2;
 
 /// The lane of what the collector sends of itself: merged with others, it would make them look like its own.
-const OWN: usize = LANES - 1;
+const OWN: usize = LANES - 2;
+
+/// The lane of those who are to have one of their own, and there are too many of them: nothing in it is merged.
+const CROWD: usize = LANES - 1;
 
 /// How batches that wait are merged.
 #[derive(Clone, Copy, Debug)]
@@ -62,9 +67,39 @@ impl Merging {
     }
 }
 
-/// The lane that a batch waits in.
-pub(super) fn lane_of(signal: Signal, own: bool) -> usize {
-    if own { OWN } else { signal as usize }
+/// Which lane a batch waits in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Way {
+    lane: usize,
+    /// Whose batch it is, where those of several are kept apart.
+    client: Option<Box<[u8]>>,
+}
+
+impl Way {
+    /// That of a batch, by what its metadata has under these keys; `own`: the collector sends it of itself.
+    pub(super) fn of(batch: &Batch, own: bool, metadata_keys: &[String]) -> Self {
+        match own {
+            true => Way { lane: OWN, client: None },
+            false => Way { lane: batch.signal() as usize, client: client(batch, metadata_keys) },
+        }
+    }
+}
+
+/// The values under these keys, each with its length, after their number for each key: no two clients look alike.
+fn client(batch: &Batch, metadata_keys: &[String]) -> Option<Box<[u8]>> {
+    if metadata_keys.is_empty() {
+        return None;
+    }
+    let mut client = Vec::new();
+    for key in metadata_keys {
+        let values = || batch.metadata().into_iter().flat_map(|metadata| metadata.get_all(key));
+        client.extend_from_slice(&values().count().to_ne_bytes());
+        for value in values() {
+            client.extend_from_slice(&value.len().to_ne_bytes());
+            client.extend_from_slice(value.as_bytes());
+        }
+    }
+    Some(client.into_boxed_slice())
 }
 
 /// A batch `B` that waits.
@@ -97,6 +132,8 @@ pub(super) struct Cut {
 
 #[derive(Debug)]
 struct Lane<B> {
+    /// From which size on what waits is ready.
+    min: u64,
     waiting: VecDeque<Waiting<B>>,
     /// Of all that waits together.
     size: u64,
@@ -107,9 +144,18 @@ struct Lane<B> {
 }
 
 impl<B> Lane<B> {
-    fn ready(&self, min: u64, flush: bool, now: Option<Instant>) -> bool {
+    fn new(min: u64) -> Self {
+        Lane { min, waiting: VecDeque::new(), size: 0, due: None, cutting: false }
+    }
+
+    /// Nothing waits, and nothing will be put back.
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && !self.cutting
+    }
+
+    fn ready(&self, flush: bool, now: Option<Instant>) -> bool {
         let waited = || now.zip(self.due).is_some_and(|(now, due)| due <= now);
-        !self.cutting && !self.waiting.is_empty() && (flush || self.size >= min || waited())
+        !self.cutting && !self.waiting.is_empty() && (flush || self.size >= self.min || waited())
     }
 }
 
@@ -118,26 +164,35 @@ impl<B> Lane<B> {
 pub(super) struct Lanes<B> {
     merging: Option<Merging>,
     clock: fn() -> Instant,
-    lanes: [Lane<B>; LANES],
+    /// Those that are always there, and behind them those of clients.
+    lanes: Vec<Lane<B>>,
+    /// Which of the lanes of clients is whose: the lanes of those for whom something waits.
+    clients: HashMap<Way, usize>,
+    /// How many clients have lanes of their own at most.
+    most_clients: usize,
+    /// Lanes of clients that are nobody's now.
+    free: Vec<usize>,
 }
 
 impl<B> Lanes<B> {
-    pub(super) fn new(merging: Option<Merging>, clock: fn() -> Instant) -> Self {
-        let lanes = [(); LANES].map(|()| Lane { waiting: VecDeque::new(), size: 0, due: None, cutting: false });
-        Lanes { merging, clock, lanes }
+    pub(super) fn new(merging: Option<Merging>, most_clients: usize, clock: fn() -> Instant) -> Self {
+        let min = merging.map_or(0, |merging| merging.min);
+        let lanes = (0..LANES).map(|lane| Lane::new(if lane == CROWD { 0 } else { min })).collect();
+        Lanes { merging, clock, lanes, clients: HashMap::new(), most_clients, free: Vec::new() }
     }
 
     /// Nothing waits, and nothing will be put back.
     pub(super) fn is_empty(&self) -> bool {
-        self.lanes.iter().all(|lane| lane.waiting.is_empty() && !lane.cutting)
+        self.lanes.iter().all(Lane::is_empty)
     }
 
     /// Adds a batch at the end of a lane.
-    pub(super) fn push(&mut self, lane: usize, waiting: Waiting<B>, flush: bool) -> Pushed {
+    pub(super) fn push(&mut self, way: Way, waiting: Waiting<B>, flush: bool) -> Pushed {
         let Some(merging) = self.merging else {
             self.lanes[0].waiting.push_back(waiting);
             return Pushed::Ready;
         };
+        let lane = self.lane_of(way, merging.min);
         let lane = &mut self.lanes[lane];
         let (first, before) = (lane.waiting.is_empty(), lane.size);
         lane.size += waiting.size;
@@ -145,12 +200,37 @@ impl<B> Lanes<B> {
         if first && lane.due.is_none() {
             lane.due = Some((self.clock)() + merging.wait);
         }
-        let reached = lane.size >= merging.min && (first || before < merging.min);
+        let reached = lane.size >= lane.min && (first || before < lane.min);
         match () {
             () if lane.cutting => Pushed::Behind,
             () if reached || first && flush => Pushed::Ready,
             () if first => Pushed::First,
             () => Pushed::Behind,
+        }
+    }
+
+    /// The lane of a batch, made for its client if it has none.
+    fn lane_of(&mut self, way: Way, min: u64) -> usize {
+        if way.client.is_none() {
+            return way.lane;
+        }
+        let clients = self.clients.len();
+        match self.clients.entry(way) {
+            Entry::Occupied(client) => *client.get(),
+            Entry::Vacant(_) if clients >= self.most_clients => CROWD,
+            Entry::Vacant(client) => *client.insert(self.free.pop().unwrap_or_else(|| {
+                self.lanes.push(Lane::new(min));
+                self.lanes.len() - 1
+            })),
+        }
+    }
+
+    /// Gives the lane of a client back if nothing is left in it.
+    fn leave(&mut self, lane: usize) {
+        if lane >= LANES && self.lanes[lane].is_empty() {
+            self.clients.retain(|_, of| *of != lane);
+            self.lanes[lane].due = None;
+            self.free.push(lane);
         }
     }
 
@@ -165,12 +245,12 @@ impl<B> Lanes<B> {
             return None;
         }
         let now = (self.clock)();
-        let ready = self.lanes.iter_mut().enumerate().filter(|(_, lane)| lane.ready(merging.min, flush, Some(now)));
+        let ready = self.lanes.iter_mut().enumerate().filter(|(_, lane)| lane.ready(flush, Some(now)));
         let (index, lane) = ready.min_by_key(|(_, lane)| lane.due)?;
         let mut size = 0;
         let mut count = 0;
         for waiting in &lane.waiting {
-            if count > 0 && size >= merging.min {
+            if count > 0 && size >= lane.min {
                 break;
             }
             size += waiting.size;
@@ -186,12 +266,13 @@ impl<B> Lanes<B> {
             Some(Cut { lane: index, room, max })
         });
         lane.cutting = cut.is_some();
+        self.leave(index);
         Some(Run { batches, cut })
     }
 
     /// Puts back what was cut off, before all else in the lane.
-    pub(super) fn put_back(&mut self, lane: usize, rest: impl DoubleEndedIterator<Item = Waiting<B>>) {
-        let lane = &mut self.lanes[lane];
+    pub(super) fn put_back(&mut self, index: usize, rest: impl DoubleEndedIterator<Item = Waiting<B>>) {
+        let lane = &mut self.lanes[index];
         for waiting in rest.rev() {
             lane.size += waiting.size;
             lane.waiting.push_front(waiting);
@@ -203,13 +284,14 @@ impl<B> Lanes<B> {
         {
             lane.due = Some((self.clock)() + merging.wait);
         }
+        self.leave(index);
     }
 
     /// Whether a lane is ready, whatever the time: whoever keeps it comes by itself.
     pub(super) fn any_ready(&self, flush: bool) -> bool {
         match self.merging {
             None => !self.lanes[0].waiting.is_empty(),
-            Some(merging) => self.lanes.iter().any(|lane| lane.ready(merging.min, flush, None)),
+            Some(_) => self.lanes.iter().any(|lane| lane.ready(flush, None)),
         }
     }
 

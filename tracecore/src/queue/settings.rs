@@ -20,6 +20,8 @@ const MAX_BYTES: ByteSize = ByteSize::mib(64);
 const FLUSH_TIMEOUT: Period = Period::millis(200);
 /// How large a merged batch is at least by default, in items, as in the Collector.
 const MIN_SIZE: u64 = 8192;
+/// How many clients are kept apart by default, as in the Collector's `batch` processor.
+const METADATA_CARDINALITY_LIMIT: NonZeroUsize = NonZeroUsize::new(1000).expect("1000 is not zero");
 /// The time limit of one attempt, as in the Collector.
 const TIMEOUT: Period = Period::secs(5);
 /// How many calls in a row fail before a backend is taken for dead. Consumers that fail together are one failure, so five
@@ -157,11 +159,30 @@ pub struct Batching {
 }
 
 /// Which batches are not merged with each other.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Partition {
-    /// Keys of what a client sent beside its data. Not supported yet: must be empty.
+    /// Names of headers or gRPC metadata, in any case: batches of clients that sent other values are not merged. The
+    /// receiver must keep what it was sent: `include_metadata`. What a merged batch keeps of it is these.
     pub metadata_keys: Vec<String>,
+    /// How many combinations of these values may wait at once. The batches of any beyond that are sent as they came.
+    pub metadata_cardinality_limit: NonZeroUsize,
+}
+
+impl Default for Partition {
+    fn default() -> Self {
+        Partition { metadata_keys: Vec::new(), metadata_cardinality_limit: METADATA_CARDINALITY_LIMIT }
+    }
+}
+
+impl Partition {
+    /// A name that stands there twice.
+    fn repeated(&self) -> Option<&String> {
+        let same = |(at, key): &(usize, &String)| {
+            self.metadata_keys[..*at].iter().any(|other| other.eq_ignore_ascii_case(key))
+        };
+        self.metadata_keys.iter().enumerate().find(same).map(|(_, key)| key)
+    }
 }
 
 impl Default for Batching {
@@ -211,12 +232,8 @@ impl Batching {
                 format!("must be at most max_bytes, which is {most}: no more than that waits; not {min}"),
             ));
         }
-        if !self.partition.metadata_keys.is_empty() {
-            let message = "is not supported yet: remove it, and batches of all clients are merged; to keep clients apart, give \
-                           each a pipeline and an exporter of its own";
-            return Some(("partition.metadata_keys", message.to_owned()));
-        }
-        None
+        let repeated = self.partition.repeated()?;
+        Some(("partition.metadata_keys", format!("names {repeated} twice: the case of a name does not matter")))
     }
 }
 

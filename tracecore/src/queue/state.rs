@@ -14,7 +14,7 @@
 use std::collections::VecDeque;
 
 use super::Full;
-use super::lanes::{Lanes, Merging, Pushed, Run, Waiting};
+use super::lanes::{Lanes, Pushed, Run, Waiting, Way};
 use super::load::Load;
 use crate::telemetry::DropReason;
 use crate::time::Instant;
@@ -93,12 +93,12 @@ impl Wake {
 }
 
 impl<B, S> State<B, S> {
-    pub(super) fn new(limit: Load, merging: Option<Merging>, clock: fn() -> Instant) -> Self {
+    pub(super) fn new(limit: Load, lanes: Lanes<B>) -> Self {
         State {
             limit,
             used: Load::default(),
             promised: 0,
-            waiting: Lanes::new(merging, clock),
+            waiting: lanes,
             pressed: false,
             kept: false,
             line: VecDeque::new(),
@@ -158,14 +158,14 @@ impl<B, S> State<B, S> {
     ///
     /// # Errors
     /// The batch, if it comes after the last count: nobody takes it out, and its place is given back.
-    pub(super) fn fill(&mut self, lane: usize, waiting: Waiting<B>) -> Result<Wake, B> {
+    pub(super) fn fill(&mut self, way: Way, waiting: Waiting<B>) -> Result<Wake, B> {
         self.promised -= 1;
         if self.counted {
             self.used = self.used.minus(waiting.load);
             return Err(waiting.batch);
         }
         self.untold += waiting.load.items;
-        let pushed = self.waiting.push(lane, waiting, self.flushes());
+        let pushed = self.waiting.push(way, waiting, self.flushes());
         Ok(match pushed {
             // The others then end.
             _ if self.is_closed() => Wake::All,

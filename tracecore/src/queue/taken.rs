@@ -6,6 +6,7 @@
 //! given back, and its sender hears that it may come again.
 
 use std::borrow::Cow;
+use std::iter;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -13,6 +14,7 @@ use smallvec::SmallVec;
 use super::bounded::Queue;
 use crate::emit::Passage;
 use crate::events::CorrelationId;
+use crate::memory::Charge;
 use crate::queue::Outcome;
 use crate::queue::load::Load;
 use crate::queue::reply::Reply;
@@ -30,6 +32,7 @@ pub(crate) struct Taken {
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) batch: Batch,
+    pub(super) charge: Charge,
     pub(super) passage: Passage,
     pub(super) reply: Option<Reply>,
     /// What it takes of the queue.
@@ -65,8 +68,14 @@ impl Taken {
             several => {
                 let mut batches = several.iter().map(|source| source.batch.clone());
                 let mut merged = batches.next().expect("a consumer asks for what it has");
+                let first = merged.metadata().cloned();
                 for batch in batches {
                     merged.merge(batch).expect("a lane holds one signal");
+                }
+                // What they have in common, if that is not all.
+                let keys = self.queue.metadata_keys();
+                if let (Some(metadata), None, false) = (first, merged.metadata(), keys.is_empty()) {
+                    merged = merged.with_metadata(metadata.only(keys));
                 }
                 Cow::Owned(merged)
             }
@@ -101,9 +110,10 @@ impl Taken {
     }
 
     fn let_go(&mut self, count: usize, outcome: Outcome) {
-        // The places first: whoever hears of the outcome may send the next batch at once.
+        // The places and the memory first: whoever hears of the outcome may send the next batch at once.
         self.queue.settle(self.load(count));
-        for Source { reply, .. } in self.sources.drain(..count) {
+        for Source { charge, reply, .. } in self.sources.drain(..count) {
+            drop(charge);
             if let Some(reply) = reply {
                 reply.settle(outcome);
             }
@@ -118,28 +128,27 @@ impl Taken {
         self.sources.pop()
     }
 
-    /// Puts `first` in the place of the last batch; the others of its pieces. What the batch took of the queue is shared
-    /// out among them to the last byte: pieces repeat what stands around their items, and the queue has what it had.
-    pub(super) fn cut_last(&mut self, first: Batch, others: Vec<Batch>) -> impl Iterator<Item = Source> + use<> {
-        let mut cut_off = Vec::with_capacity(others.len());
-        if let Some(last) = self.sources.last_mut() {
-            let mut left = last.load;
-            let mut pieces = others.into_iter();
-            let mut piece = pieces.next();
-            if piece.is_some() {
-                last.load = left.part(&first);
-                left = left.minus(last.load);
-                last.batch = first;
-            }
-            while let Some(batch) = piece {
-                piece = pieces.next();
-                let load = if piece.is_some() { left.part(&batch) } else { left };
-                left = left.minus(load);
-                let reply = last.reply.as_ref().map(Reply::another);
-                cut_off.push(Source { batch, passage: last.passage, reply, load });
-            }
+    /// Puts `first` in the place of the last batch, and gives the others of its pieces. What the batch took of the queue is
+    /// shared out among them to the last byte: pieces repeat what stands around their items, and the queue has what it had.
+    pub(super) fn cut_last(&mut self, first: Batch, others: Vec<Batch>) -> Vec<Source> {
+        if others.is_empty() {
+            return Vec::new();
         }
-        cut_off.into_iter()
+        let Some(Source { batch: whole, charge, passage, mut reply, load: mut left }) = self.sources.pop() else {
+            return Vec::new();
+        };
+        let count = 1 + others.len();
+        let pieces = iter::once(first).chain(others).zip(charge.share(count)).enumerate();
+        let mut sources = pieces.map(|(index, (batch, charge))| {
+            let is_last = index + 1 == count;
+            let load = if is_last { left } else { left.part(&batch) };
+            left = left.minus(load);
+            let reply = if is_last { reply.take() } else { reply.as_ref().map(Reply::another) };
+            let charge = charge.remade(&whole, &batch);
+            Source { batch, charge, passage, reply, load }
+        });
+        self.sources.extend(sources.next());
+        sources.collect()
     }
 }
 

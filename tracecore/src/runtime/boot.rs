@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::inspect::serve_surface;
+use super::pressure;
 use super::service::{Outgoing, Running, StartError};
 use super::spec::ReceiverSpec;
 use super::supervise::{Announce, FirstStart, keep, start_until, supervise};
@@ -55,6 +56,7 @@ impl Running {
         let Running { telemetry_settings, shared, board, sampler, .. } = self;
         shared.telemetry.register_components(board);
         self.surface = serve_surface(telemetry_settings, shared, board, sampler).await?;
+        sampler.spawn(pressure::watch(shared.memory.clone(), shared.drain.begun.clone()));
         let sends_events = plan.pipelines.iter().find(|pipeline| Some(&pipeline.id) == self.mirrors.pipeline());
         let last = sends_events.map(|pipeline| pipeline.exporters.clone()).unwrap_or_default();
         self.start_exporters(plan.exporters, &last, &readiness).await?;

@@ -11,7 +11,6 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio::time::{timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +21,7 @@ use crate::config::{ComponentId, EventMirrors, EventPipeline, PipelineId};
 use crate::cx::Shared;
 use crate::emit::{Branch, Passage, Route, try_emit};
 use crate::events::{Event, Filter, Gap, Occurrence, Pattern, ServiceEvent, Subscription, encode};
+use crate::memory::exact;
 use crate::signal::{Batch, Signal};
 use crate::telemetry::ServiceTelemetry;
 use crate::time::Instant;
@@ -236,11 +236,11 @@ impl ToPipeline {
     }
 
     fn send(&mut self, occurrences: &[Arc<Occurrence>]) {
-        let Shared { resource, version, events, telemetry, .. } = &self.shared;
-        let batch = Batch::validate(Signal::Logs, Bytes::from(encode(occurrences, resource, version)))
+        let Shared { resource, version, events, telemetry, memory, .. } = &self.shared;
+        let batch = Batch::validate(Signal::Logs, exact(encode(occurrences, resource, version)))
             .expect("the encoder writes valid OTLP: its strings are UTF-8, its nesting is fixed");
         let passage = Passage::not_traced(events.next_id_of_events());
-        let sent = try_emit(&self.route, &batch, passage, events);
+        let sent = try_emit(&self.route, batch, passage, events, memory);
         if let Err(refusal) = sent {
             telemetry.service().events_refused(occurrences.len() as u64);
             if !self.refused {

@@ -11,6 +11,7 @@ mod boot;
 mod failure;
 mod inspect;
 mod mirror;
+mod pressure;
 mod service;
 mod spec;
 mod stop;

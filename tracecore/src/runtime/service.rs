@@ -165,6 +165,10 @@ impl Builder {
         let events = if self.events_enabled { Events::default() } else { Events::switched_off() };
         events.set_origin(self.clock.clone(), &node);
         let memory = self.memory.unwrap_or_else(Memory::detect);
+        let memory = match config.service.memory_limit {
+            Some(limit) => memory.with_limit(limit.get()),
+            None => memory,
+        };
         let memory = match config.service.memory_budget {
             Some(budget) => memory.with_budget(budget.get()),
             None => memory,
@@ -279,7 +283,7 @@ pub struct Running {
     pub(super) backgrounds: JoinSet<()>,
     /// The supervisors of receivers.
     pub(super) supervisors: JoinSet<()>,
-    /// What takes samples for the surface.
+    /// What takes samples for the surface, and looks at the memory.
     pub(super) sampler: JoinSet<()>,
     /// What tells events to others.
     pub(super) mirrors: Mirrors,

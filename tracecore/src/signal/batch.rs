@@ -177,18 +177,6 @@ impl Batch {
         Ok(())
     }
 
-    /// The batch with other parts of the same bytes in the place of its own.
-    pub(crate) fn map_parts(mut self, mut other: impl FnMut(Bytes) -> Bytes) -> Batch {
-        self.parts = match self.parts {
-            Parts::One(part) => Parts::One(other(part)),
-            Parts::Many(parts) => {
-                let parts = Arc::unwrap_or_clone(parts).into_iter().map(other);
-                Parts::Many(Arc::new(parts.collect()))
-            }
-        };
-        self
-    }
-
     /// The batch to read, without decoding it.
     pub fn view(&self) -> View<'_> {
         View::of(self)

@@ -46,6 +46,12 @@ impl Metadata {
         self.iter().filter(move |(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
+    /// What of it has one of these names, in whatever case they are written.
+    pub(crate) fn only(&self, names: &[String]) -> Metadata {
+        let named = |(other, _): &&(Box<str>, Box<str>)| names.iter().any(|name| other.eq_ignore_ascii_case(name));
+        Metadata(self.0.iter().filter(named).cloned().collect())
+    }
+
     /// Every name with its value.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (&**name, &**value))

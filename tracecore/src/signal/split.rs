@@ -19,6 +19,7 @@ use super::schema::wire;
 use super::view::wire::Fields;
 use super::write::{put_varint, varint_len};
 use super::{Batch, Signal};
+use crate::memory::exact;
 
 /// How large a piece of a batch may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -260,11 +261,7 @@ impl Piece {
 
     fn end_buffer(&mut self) {
         if !self.buffer.is_empty() {
-            let mut buffer = mem::take(&mut self.buffer);
-            if buffer.len() * MAX_PINNED < buffer.capacity() {
-                buffer.shrink_to_fit();
-            }
-            self.parts.push(buffer.into());
+            self.parts.push(exact(mem::take(&mut self.buffer)));
         }
     }
 

@@ -241,9 +241,10 @@ impl SelfTelemetry {
     /// Shows what batches hold of `memory`.
     pub fn register_memory(&self, memory: &Memory) {
         let families = &self.0.families.service;
-        let (held, budget) = (memory.clone(), memory.clone());
+        let (held, budget, pressure) = (memory.clone(), memory.clone(), memory.clone());
         families.memory_held.bind([], move || held.held() as f64);
         families.memory_budget.bind([], move || budget.budget() as f64);
+        families.memory_pressure.bind([], move || f64::from(pressure.pressure() as u8));
     }
 
     /// Reads what the components do from `source`, for as long as somebody else holds it, in place of an earlier one.

@@ -5,7 +5,6 @@ use std::future::pending;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::ceiling::within_ceiling;
@@ -261,10 +260,8 @@ impl Exporter for TestSink {
     }
 
     async fn export(&self, batch: &Batch, cx: &Cx<Self>) -> Result<(), ExportFailure> {
-        // What a test keeps is no memory of the collector.
-        let kept = batch.clone().map_parts(|part| Bytes::copy_from_slice(&part));
         // The test may have gone.
-        let _ = self.script.calls.send(kept.clone());
+        let _ = self.script.calls.send(batch.clone());
         let answer = (lock(&self.script.answers))(batch);
         match answer {
             Answer::Accept => {}
@@ -278,7 +275,7 @@ impl Exporter for TestSink {
                 panic!("told to panic on {} items", batch.items());
             }
         }
-        lock(&self.script.taken).push(kept);
+        lock(&self.script.taken).push(batch.clone());
         Ok(())
     }
 

@@ -85,7 +85,10 @@ fn build_by(yaml: &str, with: impl FnOnce(Builder) -> Builder) -> (Service, Subs
     let clock = Clock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000));
     let build = BuildInfo::new("tracecore-tests", "1.2.3", "");
     let resource = Resource::detect(&build).with("host.name", "node-7").with("service.instance.id", "one");
-    let builder = Service::builder().build_info(build).resource(resource).clock(clock).events_enabled(events_enabled());
+    // What the machine has and uses is no matter of a test.
+    let memory = Memory::new(None, || None);
+    let builder = Service::builder().build_info(build).resource(resource).clock(clock).memory(memory);
+    let builder = builder.events_enabled(events_enabled());
     let service = with(builder).build(config(yaml), &registry()).unwrap_or_else(|error| panic!("{error}"));
     let events = service.events().subscribe(Filter::all());
     (service, events)

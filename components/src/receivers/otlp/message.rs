@@ -1,8 +1,8 @@
 //! The one message in the body of a unary gRPC call.
 //!
 //! Invariants: nothing is reserved by what the prefix declares; what is held is at most the message, or twice what has come
-//! of it; a message that came in one DATA frame is a slice of it, without a copy. How the body is cut into frames changes
-//! nothing of what is read.
+//! of it; a large message that came in one DATA frame is a slice of it, without a copy. How the body is cut into frames
+//! changes nothing of what is read.
 
 use std::fmt;
 
@@ -58,7 +58,7 @@ impl Collector {
                 self.state = State::Pieces(prefix, Vec::new());
             } else {
                 let rest = piece.split_off(length);
-                self.state = State::Whole(prefix, piece);
+                self.state = State::Whole(prefix, own(piece));
                 piece = rest;
             }
         }
@@ -95,6 +95,14 @@ impl Collector {
             }
         }
     }
+}
+
+/// Up to this size, in bytes, a message is copied out of the frame that it came in. What a connection reads into holds
+/// several frames of that size, and a message that waits would hold all of it; for a larger frame there is a buffer of its own.
+const MAX_COPIED: usize = 16 * 1024;
+
+fn own(message: Bytes) -> Bytes {
+    if message.len() > MAX_COPIED { message } else { Bytes::copy_from_slice(&message) }
 }
 
 fn length(prefix: Prefix) -> usize {

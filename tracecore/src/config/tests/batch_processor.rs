@@ -105,11 +105,20 @@ fn what_it_cannot_have_is_an_error_with_its_place() {
             "processors.batch.send_batch_max_size: must be at least send_batch_size",
         ),
         ("{send_batch_max_size: 3}", "must be at least send_batch_size, which is 8192, or 0 for no limit; not 3"),
-        ("{metadata_keys: [tenant]}", "env:S0:4:26: processors.batch.metadata_keys: is not supported yet"),
+        ("{metadata_keys: tenant}", "env:S0:4:26: processors.batch.metadata_keys: "),
+        ("{metadata_cardinality_limit: 0}", "env:S0:4:39: processors.batch.metadata_cardinality_limit: "),
         ("{size: 3}", "env:S0:4:11: processors.batch.size: unknown key"),
     ] {
         let error = config(settings, "").unwrap_err();
         assert!(error.contains(message), "{settings}: {error}");
     }
-    config("{metadata_keys: [], metadata_cardinality_limit: 5}", "").unwrap();
+}
+
+#[test]
+fn what_keeps_clients_apart_is_the_partition_of_the_queue() {
+    let config = config("{metadata_keys: [tenant], metadata_cardinality_limit: 5}", "").unwrap();
+    let partition = r#"{"metadata_keys": [tenant], "metadata_cardinality_limit": 5}"#;
+    assert_eq!(queue(&config, "otlp"), format!(r#"{{"batch": {{"partition": {partition}, "sizer": items}}}}"#));
+    let mapped = &warnings(&config)[0];
+    assert!(mapped.contains(&format!("{{batch: {{partition: {partition}, sizer: items}}}}")), "{mapped}");
 }

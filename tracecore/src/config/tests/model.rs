@@ -138,7 +138,7 @@ fn what_is_incoherent_is_reported_in_its_place() {
         (
             "workers: 3",
             "worker: 3",
-            "11:3: service.worker: unknown key \"worker\"; the known ones are `pipelines`, `drain_timeout`, `workers`, `restart_budget` and `memory_budget`",
+            "11:3: service.worker: unknown key \"worker\"; the known ones are `pipelines`, `drain_timeout`, `workers`, `restart_budget`, `memory_limit` and `memory_budget`",
         ),
         (
             "\nreceivers:",

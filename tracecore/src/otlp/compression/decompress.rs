@@ -8,6 +8,7 @@ use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
 use zstd::zstd_safe::get_frame_content_size;
 
 use super::Encoding;
+use crate::memory::exact;
 
 /// Decompresses the whole of `input` into at most `limit` bytes. Several gzip members or zstd frames in a row are one.
 ///
@@ -90,12 +91,8 @@ impl Output {
         self.limit.saturating_add(1) - self.bytes.len()
     }
 
-    /// What was produced, in a buffer that it fills at least half of.
-    fn finish(mut self) -> Bytes {
-        if self.bytes.len() < self.bytes.capacity() / 2 {
-            self.bytes.shrink_to_fit();
-        }
-        self.bytes.into()
+    fn finish(self) -> Bytes {
+        exact(self.bytes)
     }
 }
 

@@ -56,7 +56,7 @@ fn send(queue: &Arc<Queue>, batch: Batch) -> JoinHandle<u64> {
         Ok(place) => {
             let items = batch.items();
             // What comes after the last count is its sender's to tell of.
-            if place.commit(batch, crate::emit::PASSAGE, None) { items } else { 0 }
+            if place.commit(batch, crate::memory::Charge::none(), crate::emit::PASSAGE, None) { items } else { 0 }
         }
         Err(full) => {
             assert_eq!(full, Full::Closed(DropReason::Shutdown));
@@ -71,7 +71,7 @@ fn try_send(queue: &Arc<Queue>, batch: Batch) -> JoinHandle<u64> {
     thread::spawn(move || match queue.reserve(&batch) {
         Ok(place) => {
             let items = batch.items();
-            if place.commit(batch, crate::emit::PASSAGE, None) { items } else { 0 }
+            if place.commit(batch, crate::memory::Charge::none(), crate::emit::PASSAGE, None) { items } else { 0 }
         }
         Err(_) => 0,
     })
@@ -211,7 +211,7 @@ fn no_consumer_sleeps_beside_a_batch_while_another_is_busy() {
             thread::spawn(move || block_on(queue.next()).map_or(0, delivered))
         });
         for (place, batch) in places {
-            assert!(place.commit(batch, crate::emit::PASSAGE, None));
+            assert!(place.commit(batch, crate::memory::Charge::none(), crate::emit::PASSAGE, None));
         }
         assert_eq!(joined(consumers), 3);
     });

@@ -12,7 +12,12 @@ use crate::telemetry::DropReason;
 fn full() -> (Arc<Queue>, [Taken; 2]) {
     let queue = Queue::new(&settings(10, Sizer::Items));
     let taken = [0, 1].map(|_| {
-        assert!(queue.reserve(&batch(5, 1)).expect("there is room").commit(batch(5, 1), crate::emit::PASSAGE, None));
+        assert!(queue.reserve(&batch(5, 1)).expect("there is room").commit(
+            batch(5, 1),
+            crate::memory::Charge::none(),
+            crate::emit::PASSAGE,
+            None
+        ));
         let Poll::Ready(Some(taken)) = taking(&queue).run() else { panic!("a batch waits") };
         taken
     });
@@ -65,7 +70,7 @@ fn room_is_handed_over_and_nobody_can_take_it_before_the_woken_one_comes() {
     deliver(&mut first);
     assert!(sender.is_woken());
     assert_eq!(queue.reserve(&batch(1, 1)).err(), Some(Full::Now));
-    assert!(admitted(&sender).commit(batch(5, 1), crate::emit::PASSAGE, None));
+    assert!(admitted(&sender).commit(batch(5, 1), crate::memory::Charge::none(), crate::emit::PASSAGE, None));
 }
 
 #[test]
@@ -137,7 +142,7 @@ fn a_closed_queue_ends_once_the_last_promised_place_is_filled_or_given_back() {
         queue.close(DropReason::Stopped);
         assert!(consumers.iter().all(|consumer| consumer.run().is_pending()), "a batch may still come");
         if filled {
-            assert!(place.commit(batch(1, 1), crate::emit::PASSAGE, None));
+            assert!(place.commit(batch(1, 1), crate::memory::Charge::none(), crate::emit::PASSAGE, None));
         } else {
             drop(place);
         }

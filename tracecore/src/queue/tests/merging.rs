@@ -15,17 +15,20 @@ use tokio::sync::oneshot::error::TryRecvError;
 
 use super::{Task, settings};
 use crate::config::Period;
-use crate::queue::{Batching, Full, Load, Outcome, Queue, SendingQueue, Sizer, Taken};
-use crate::signal::{Batch, Decoded, Signal};
+use crate::queue::{Batching, Full, Load, Outcome, Partition, Queue, SendingQueue, Sizer, Taken};
+use crate::signal::{Batch, Decoded, Metadata, Signal};
 use crate::telemetry::DropReason;
+
+/// How many clients have lanes of their own at once, where they are kept apart.
+const CLIENTS: usize = 2;
 
 /// How long what waits to be merged waits, in milliseconds.
 const WAIT: u64 = 10;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// So many items with names of so many bytes.
-    Send(Signal, usize, usize),
+    /// So many items with names of so many bytes, from this client.
+    Send(Signal, usize, usize, Client),
     Consume,
     LeaveTheConsumers(usize),
     Settle(usize, Outcome),
@@ -35,6 +38,12 @@ enum Step {
     /// Lets all run who were woken.
     Run,
 }
+
+/// By its metadata; the first sends none.
+type Client = u8;
+
+/// What is merged with each other; none: what is not merged, for there are too many clients.
+type Way = Option<(Signal, Client)>;
 
 /// An item, by the order of its making.
 type Item = u64;
@@ -76,7 +85,14 @@ fn items_of(batch: &Batch) -> Vec<Item> {
     }
 }
 
-/// What waits of one signal.
+/// What `client` sends beside its data: names in two spellings, and one value that is of no matter.
+fn metadata(client: Client) -> Metadata {
+    let (name, value) = if client % 2 == 0 { ("tenant", "even") } else { ("Tenant", "odd") };
+    let values = (0..client).map(|index| (name, if index == 0 { value } else { "more" }));
+    Metadata::new(values.chain([("other", "whatever")])).expect("it is small")
+}
+
+/// What waits in one lane.
 #[derive(Default)]
 struct Lane {
     /// Each batch, or what is left of it.
@@ -106,24 +122,29 @@ struct Run {
     unit: Sizer,
     min: u64,
     max: u64,
-    lanes: BTreeMap<Signal, Lane>,
+    apart: bool,
+    lanes: BTreeMap<Way, Lane>,
     pressed: bool,
     closed: bool,
     /// Items that nobody delivers.
     cut_off: u64,
     /// The batch of each item.
     items: Vec<Number>,
+    /// Of each batch.
+    ways: Vec<Way>,
     sent: BTreeMap<Number, Sent>,
     consumers: Vec<Task<Option<Taken>>>,
     taken: Vec<Taken>,
 }
 
 impl Run {
-    fn new(unit: Sizer, min: u64, max: u64, room: u64) -> Self {
+    fn new(unit: Sizer, min: u64, max: u64, apart: bool, room: u64) -> Self {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime starts");
         let flush_timeout = Period::millis(WAIT);
-        let batching =
-            Batching { flush_timeout, min_size: min, max_size: max, sizer: Some(unit), ..Batching::default() };
+        let metadata_keys = if apart { vec!["TENANT".to_owned()] } else { Vec::new() };
+        let metadata_cardinality_limit = CLIENTS.try_into().expect("it is not zero");
+        let partition = Partition { metadata_keys, metadata_cardinality_limit };
+        let batching = Batching { flush_timeout, min_size: min, max_size: max, sizer: Some(unit), partition };
         let queue = Queue::new(&SendingQueue { batch: Some(batching), ..settings(room, Sizer::Items) });
         Run {
             runtime,
@@ -132,20 +153,39 @@ impl Run {
             unit,
             min,
             max,
+            apart,
             lanes: BTreeMap::new(),
             pressed: false,
             closed: false,
             cut_off: 0,
             items: Vec::new(),
+            ways: Vec::new(),
             sent: BTreeMap::new(),
             consumers: Vec::new(),
             taken: Vec::new(),
         }
     }
 
-    fn is_ready(&self, lane: &Lane) -> bool {
-        let large = self.unit == Sizer::Items && lane.size() >= self.min;
+    /// From which size on what waits there is ready.
+    fn min_of(&self, way: Way) -> u64 {
+        if way.is_none() { 0 } else { self.min }
+    }
+
+    fn is_ready(&self, way: Way) -> bool {
+        let lane = &self.lanes[&way];
+        let large = way.is_none() || self.unit == Sizer::Items && lane.size() >= self.min;
         !lane.batches.is_empty() && (self.closed || self.pressed || large || lane.due <= self.now)
+    }
+
+    /// Where a batch waits.
+    fn way(&self, signal: Signal, client: Client) -> Way {
+        if !self.apart {
+            return Some((signal, 0));
+        }
+        let way = Some((signal, client));
+        let taken = || self.lanes.iter().filter(|(way, lane)| way.is_some() && !lane.batches.is_empty());
+        let has_one = taken().any(|(other, _)| *other == way);
+        if has_one || taken().count() < CLIENTS { way } else { None }
     }
 
     fn open_items(&self) -> u64 {
@@ -154,7 +194,7 @@ impl Run {
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Send(signal, items, name) => self.send(signal, items, name),
+            Step::Send(signal, items, name, client) => self.send(signal, items, name, client),
             Step::Consume => {
                 let queue = Arc::clone(&self.queue);
                 self.consumers.push(Task::new(async move { queue.next().await }));
@@ -185,19 +225,22 @@ impl Run {
         }
     }
 
-    fn send(&mut self, signal: Signal, count: usize, name: usize) {
+    fn send(&mut self, signal: Signal, count: usize, name: usize, client: Client) {
         let items: Vec<Item> = (self.items.len()..self.items.len() + count).map(|item| item as Item).collect();
         let batch = batch(signal, &items, name);
+        let batch = if client == 0 { batch } else { batch.with_metadata(metadata(client)) };
         let entered = self.runtime.enter();
         match self.queue.reserve(&batch) {
             Ok(place) => {
                 let (sender, result) = oneshot::channel();
-                assert!(place.commit(batch, crate::emit::PASSAGE, Some(sender)));
+                assert!(place.commit(batch, crate::memory::Charge::none(), crate::emit::PASSAGE, Some(sender)));
                 let number = self.items.last().map_or(0, |last| last + 1);
                 self.items.extend(items.iter().map(|_| number));
+                let way = self.way(signal, client);
+                self.ways.push(way);
                 self.sent.insert(number, Sent { open: count, worst: Outcome::Delivered, result });
                 let due = self.now + WAIT;
-                let lane = self.lanes.entry(signal).or_default();
+                let lane = self.lanes.entry(way).or_default();
                 if lane.batches.is_empty() {
                     lane.due = due;
                 }
@@ -207,8 +250,9 @@ impl Run {
                 assert_eq!(full, if self.closed { Full::Closed(DropReason::Shutdown) } else { Full::Now });
                 drop(entered);
                 // What is large enough goes out anyway, and makes room.
-                let waiting = || self.lanes.values().filter(|lane| !lane.batches.is_empty());
-                let waits = waiting().next().is_some() && waiting().all(|lane| lane.size() < self.min);
+                let waiting = || self.lanes.iter().filter(|(_, lane)| !lane.batches.is_empty());
+                let small = |(way, lane): (&Way, &Lane)| lane.size() < self.min_of(*way);
+                let waits = waiting().next().is_some() && waiting().all(small);
                 self.pressed |= waits && full == Full::Now;
             }
         }
@@ -250,7 +294,7 @@ impl Run {
             }
         }
         if !self.consumers.is_empty() && self.unit == Sizer::Items {
-            assert!(!self.lanes.values().any(|lane| self.is_ready(lane)), "a consumer sleeps beside what is ready");
+            assert!(!self.lanes.keys().any(|way| self.is_ready(*way)), "a consumer sleeps beside what is ready");
         }
     }
 
@@ -260,16 +304,18 @@ impl Run {
         let items = items_of(&merged);
         assert_eq!(taken.items(), items.len() as u64);
         assert_eq!(Batch::validate(merged.signal(), bytes_of(&merged)).expect("it is valid").items(), merged.items());
-        let lane = &self.lanes[&merged.signal()];
+        let way = self.ways[self.items[usize::try_from(items[0]).expect("it counts items")]];
+        let lane = &self.lanes[&way];
         let flat: Vec<Item> = lane.batches.iter().flatten().copied().take(items.len()).collect();
         assert_eq!(items, flat, "out of order");
         if self.unit == Sizer::Items {
-            assert!(self.is_ready(lane), "taken too early");
-            let first = self.lanes.values().filter(|lane| self.is_ready(lane)).map(|lane| lane.due).min();
+            assert!(self.is_ready(way), "taken too early");
+            let ready = self.lanes.iter().filter(|(way, _)| self.is_ready(**way));
+            let first = ready.map(|(_, lane)| lane.due).min();
             assert_eq!(Some(lane.due), first, "another has waited longer");
             let mut size = 0;
             for batch in &lane.batches {
-                if size > 0 && size >= self.min {
+                if size > 0 && size >= self.min_of(way) {
                     break;
                 }
                 size += batch.len() as u64;
@@ -279,8 +325,12 @@ impl Run {
         } else if self.max > 0 {
             assert!(merged.size() as u64 <= self.max || items.len() == 1, "{} bytes", merged.size());
         }
+        if let (true, Some((_, client))) = (self.apart, way) {
+            let expected = (client > 0).then(|| client_of(&merged.clone().with_metadata(metadata(client)))).flatten();
+            assert_eq!(client_of(&merged), expected, "what those have in common that are merged");
+        }
         let due = self.now + WAIT;
-        let lane = self.lanes.get_mut(&merged.signal()).expect("it is there");
+        let lane = self.lanes.get_mut(&way).expect("it is there");
         let mut left = items.len();
         let mut cut = false;
         while left > 0 {
@@ -331,6 +381,11 @@ impl Run {
     }
 }
 
+/// What a batch has of the metadata that keeps clients apart, if it has metadata.
+fn client_of(batch: &Batch) -> Option<Vec<String>> {
+    batch.metadata().map(|metadata| metadata.get_all("tenant").map(str::to_owned).collect())
+}
+
 fn bytes_of(batch: &Batch) -> bytes::Bytes {
     batch.parts().concat().into()
 }
@@ -351,7 +406,8 @@ fn steps() -> impl Strategy<Value = Step> {
     let pick = || any::<usize>();
     let signals = prop_oneof![3 => Just(Signal::Logs), 1 => Just(Signal::Traces)];
     prop_oneof![
-        10 => (signals, 1_usize..25, 0_usize..30).prop_map(|(signal, items, name)| Step::Send(signal, items, name)),
+        10 => (signals, 1_usize..25, 0_usize..30, 0_u8..4)
+            .prop_map(|(signal, items, name, client)| Step::Send(signal, items, name, client)),
         4 => Just(Step::Consume),
         1 => pick().prop_map(Step::LeaveTheConsumers),
         4 => (pick(), outcomes()).prop_map(|(pick, outcome)| Step::Settle(pick, outcome)),
@@ -374,10 +430,11 @@ proptest! {
     #[test]
     fn merges_and_cuts_to_the_item_in_order_and_tells_each_sender_once(
         (unit, min, max) in sizes(),
+        apart in any::<bool>(),
         room in 30_u64..120,
         steps in prop::collection::vec(steps(), 1..120),
     ) {
-        let mut run = Run::new(unit, min, max, room);
+        let mut run = Run::new(unit, min, max, apart, room);
         for step in steps {
             run.step(step);
             run.check();

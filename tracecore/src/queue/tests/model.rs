@@ -164,7 +164,12 @@ impl Run {
                 let Some((number, place)) = picked(&mut self.places, pick) else { return };
                 let (sender, receiver) = oneshot::channel();
                 self.results.insert(number, receiver);
-                let in_time = place.commit(self.batches[number].clone(), crate::emit::PASSAGE, Some(sender));
+                let in_time = place.commit(
+                    self.batches[number].clone(),
+                    crate::memory::Charge::none(),
+                    crate::emit::PASSAGE,
+                    Some(sender),
+                );
                 assert_eq!(in_time, !self.model.counted);
                 if in_time {
                     self.model.promised -= 1;

@@ -18,6 +18,7 @@ use crate::config::{Period, Readiness, Telemetry};
 use crate::cx::Shared;
 use crate::events::{Draft, Events, ServiceEvent};
 use crate::exposition::{self, from_prometheus};
+use crate::memory::{Memory, Pressure};
 use crate::net::BindError;
 use crate::surface::{Health, Inspect, Paths, Serving, Surface, WindowError};
 use crate::telemetry::{ComponentState, ComponentStates};
@@ -30,6 +31,7 @@ const DEFAULT_WINDOW: Period = Period::minutes(1);
 struct Inspection {
     board: Arc<Board>,
     events: Events,
+    memory: Memory,
     node: String,
     version: &'static str,
     began: Instant,
@@ -85,6 +87,7 @@ impl Inspection {
         Inspection {
             board,
             events: shared.events.clone(),
+            memory: shared.memory.clone(),
             node: node.unwrap_or_default(),
             version: shared.version,
             began,
@@ -144,7 +147,7 @@ impl Inspect for Inspection {
     fn is_ready(&self) -> bool {
         match self.readiness {
             Readiness::Started => true,
-            Readiness::Healthy => !self.board.has_error(),
+            Readiness::Healthy => !self.board.has_error() && self.memory.pressure() != Pressure::Hard,
         }
     }
 

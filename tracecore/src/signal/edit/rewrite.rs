@@ -16,6 +16,7 @@ use super::super::view::wire::{Body, Field, Fields};
 use super::super::write::{MAX_VARINT, put_varint, varint_len};
 use super::attributes::List;
 use super::{Act, Edit, ItemKind, ItemMut, ScopeMut, Touches};
+use crate::memory::exact;
 
 /// The part as `edit` leaves it, and how many items were dropped.
 pub(super) fn rewrite<E: Edit + ?Sized>(signal: Signal, part: &Bytes, edit: &mut E) -> (Bytes, u64) {
@@ -41,15 +42,8 @@ pub(super) fn rewrite<E: Edit + ?Sized>(signal: Signal, part: &Bytes, edit: &mut
         return (part.clone(), dropped);
     }
     rewrite.copy(part.len());
-    let mut out = rewrite.out;
-    if out.len() * MAX_PINNED < out.capacity() {
-        out.shrink_to_fit();
-    }
-    (out.into(), dropped)
+    (exact(rewrite.out), dropped)
 }
-
-/// A buffer of which less than a half is used is copied.
-const MAX_PINNED: usize = 2;
 
 /// The output has room for an eighth more than the input and a little, enough for an attribute of each item.
 const SPARE_SHARE: usize = 8;

@@ -7,6 +7,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 use super::CamelCase;
 use super::passed::{Passed, deeper};
 use super::scalar::{Scalar, base64, bits, id};
+use crate::memory::exact;
 use crate::signal::otlp::{self, KEY_VALUE};
 use crate::signal::schema::{Kind, Message, Number};
 use crate::signal::write::Writer;
@@ -23,7 +24,7 @@ pub fn decode(signal: Signal, text: &[u8]) -> Result<Batch, JsonError> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     Request(Fields { writer: &mut writer, message: otlp::request(signal), depth: 0 }).deserialize(&mut deserializer)?;
     deserializer.end()?;
-    let batch = Batch::validate(signal, writer.into_bytes().into());
+    let batch = Batch::validate(signal, exact(writer.into_bytes()));
     Ok(batch.expect("what is written follows the tables: its text is UTF-8, its ids and its depth were checked"))
 }
 

@@ -106,9 +106,18 @@ const MEMORY_BUDGET: Spec<0> = Spec {
     since: "0.1.0",
 };
 
+const MEMORY_PRESSURE: Spec<0> = Spec {
+    name: "tracecore.memory.pressure",
+    help: "How near the process is to its limit of memory: 0 not, 1 above 90 %, 2 above 95 %, when batches are refused.",
+    unit: "1",
+    labels: [],
+    level: Level::Basic,
+    since: "0.1.0",
+};
+
 const MEMORY_REFUSED: Spec<0> = Spec {
     name: "tracecore.memory.refused_total",
-    help: "Items that were refused, for now, because batches held as much as they may.",
+    help: "Items that were refused, for now, because batches held as much as they may, or the process used nearly all of its memory.",
     unit: "{item}",
     labels: [],
     level: Level::Basic,
@@ -163,6 +172,7 @@ pub(in crate::telemetry) struct ServiceFamilies {
     pub(in crate::telemetry) events_refused: CounterFamily<0>,
     pub(in crate::telemetry) memory_held: ObservedGaugeFamily<0>,
     pub(in crate::telemetry) memory_budget: ObservedGaugeFamily<0>,
+    pub(in crate::telemetry) memory_pressure: ObservedGaugeFamily<0>,
     pub(in crate::telemetry) memory_refused: CounterFamily<0>,
     pub(in crate::telemetry) surface_requests: CounterFamily<2>,
     pub(in crate::telemetry) scrape_panics: CounterFamily<0>,
@@ -183,6 +193,7 @@ impl ServiceFamilies {
             events_refused: make.counter(&EVENTS_REFUSED)?,
             memory_held: make.observed_gauge(&MEMORY_HELD)?,
             memory_budget: make.observed_gauge(&MEMORY_BUDGET)?,
+            memory_pressure: make.observed_gauge(&MEMORY_PRESSURE)?,
             memory_refused: make.counter(&MEMORY_REFUSED)?,
             surface_requests: make.counter(&SURFACE_REQUESTS)?,
             scrape_panics: make.counter(&SCRAPE_PANICS)?,
