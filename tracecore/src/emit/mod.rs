@@ -209,10 +209,11 @@ impl Source {
         };
         let route = self.route.load_full();
         let came = Came::of(&batch);
-        let (shaped, mut refusal) = match shape(&route, batch, charge, passage) {
+        let (shaped, mut refusal) = match shape(&route, &batch, charge, passage) {
             Ok(shaped) => shaped,
             Err(refusal) => return Verdict::Refused(refusal),
         };
+        drop(batch);
         let mut handed_over = None;
         let reserved = loop {
             seam::point().await;
@@ -259,7 +260,8 @@ pub(crate) fn try_emit(
 ) -> Result<(), Refusal> {
     let charge = memory.charge(&batch).map_err(|OverBudget| Refusal::RETRYABLE)?;
     let came = Came::of(&batch);
-    let (shaped, refusal) = shape(route, batch, charge, passage)?;
+    let (shaped, refusal) = shape(route, &batch, charge, passage)?;
+    drop(batch);
     let reserved = match reserve(&shaped, None, passage, events) {
         Reservation::Complete(reserved) => reserved,
         Reservation::WaitFor(_) => return Err(Refusal::RETRYABLE),

@@ -84,7 +84,7 @@ pub(super) enum Reservation {
 /// neither, and what no branch at all would take is refused for now.
 pub(super) fn shape(
     route: &Route,
-    batch: Batch,
+    batch: &Batch,
     charge: Charge,
     passage: Passage,
 ) -> Result<(Vec<Shaped>, Option<Refusal>), Refusal> {
@@ -111,7 +111,7 @@ pub(super) fn shape(
     }
     let charges = charge.share(shaped.len());
     for (Shaped { branch, batch: made, charge }, own) in shaped.iter_mut().zip(charges) {
-        *charge = if branch.processors.is_empty() { own } else { own.remade(&batch, made) };
+        *charge = if branch.processors.is_empty() { own } else { own.remade(batch, made) };
     }
     Ok((shaped, refusal))
 }

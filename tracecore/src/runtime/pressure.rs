@@ -30,6 +30,6 @@ fn tell(Look { before, now, used }: Look, limit: u64) {
         (_, Pressure::Soft) => {
             tracing::warn!(used, limit, "the memory is running short: near its end, what comes will be refused");
         }
-        (_, Pressure::None) => tracing::info!(used, limit, "enough memory is free"),
+        (_, Pressure::None) => {}
     }
 }

@@ -87,7 +87,7 @@ fn items_of(batch: &Batch) -> Vec<Item> {
 
 /// What `client` sends beside its data: names in two spellings, and one value that is of no matter.
 fn metadata(client: Client) -> Metadata {
-    let (name, value) = if client % 2 == 0 { ("tenant", "even") } else { ("Tenant", "odd") };
+    let (name, value) = if client.is_multiple_of(2) { ("tenant", "even") } else { ("Tenant", "odd") };
     let values = (0..client).map(|index| (name, if index == 0 { value } else { "more" }));
     Metadata::new(values.chain([("other", "whatever")])).expect("it is small")
 }
