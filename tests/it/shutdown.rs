@@ -289,7 +289,7 @@ async fn what_comes_to_an_exporter_that_was_given_up_is_lost_to_it_and_not_to_th
     let (source, sink) = (Source::new(), Sink::answering(Answer::Panic));
     let yaml = pipeline(&source, &sink, "sending_queue: {on_overflow: drop}")
         .replace("service:\n", "service:\n  restart_budget: 1\n");
-    let mut rig = Rig::start(&yaml).await;
+    let rig = Rig::start(&yaml).await;
     let mut told = rig.running.events().subscribe(EventFilter::all());
     assert!(source.emit(metrics("poison", 1)).await.is_accepted());
     rig.wait_status("test_sink", State::PermanentError).await;
