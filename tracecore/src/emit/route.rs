@@ -9,7 +9,7 @@ use crate::config::{ComponentId, PipelineId};
 use crate::events::{BatchEvent, Draft, Events, ResourceEvent};
 use crate::memory::Memory;
 use crate::queue::{Full, Load, Outcome, Overflow, Place, Queue};
-use crate::runtime::{Processed, Stage};
+use crate::runtime::{Processed, Stage, process};
 use crate::signal::{Batch, Signal};
 use crate::telemetry::{DropReason, ExporterTelemetry, PipelineTelemetry};
 
@@ -92,7 +92,7 @@ pub(super) fn shape(route: &Route, batch: &Batch, passage: Passage) -> Result<(V
             shaped.push(Shaped { branch: Arc::clone(branch), batch: batch.clone() });
             continue;
         }
-        match branch.process(batch.clone(), passage) {
+        match process(&branch.processors, batch.clone(), passage) {
             Processed::Pass(batch) => shaped.push(Shaped { branch: Arc::clone(branch), batch }),
             Processed::Dropped => {}
             Processed::Refused(Refusal::Permanent) => refusal = Some(Refusal::Permanent),
@@ -125,20 +125,6 @@ impl Route {
         for Shaped { branch, batch } in shaped.iter().filter(|shaped| !shaped.branch.exits.is_empty()) {
             branch.telemetry.delivered(batch.items(), batch.size() as u64);
         }
-    }
-}
-
-impl Branch {
-    fn process(&self, batch: Batch, passage: Passage) -> Processed {
-        let mut batch = batch;
-        for processor in &self.processors {
-            match processor.process(batch, passage) {
-                Processed::Pass(passed) if !passed.is_empty() => batch = passed,
-                Processed::Pass(_) => return Processed::Dropped,
-                other => return other,
-            }
-        }
-        Processed::Pass(batch)
     }
 }
 
