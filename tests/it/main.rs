@@ -31,6 +31,7 @@ mod registry;
 mod reliability;
 mod resilience;
 mod resource_detection;
+mod shaping;
 mod shutdown;
 mod specification;
 mod start;

@@ -17,7 +17,8 @@ use crate::error::Classify;
 use crate::metrics::MetricSet;
 use crate::metrics::data::Data;
 use crate::metrics::health::Health;
-use crate::signal::{Batch, Signal};
+use crate::signal::edit::{Edit, Nothing};
+use crate::signal::{Batch, Metadata, Signal};
 
 /// What a component does in a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -166,11 +167,27 @@ pub trait Processor: Component {
         ready(Ok(()))
     }
 
+    /// Whether all that it does to a batch is to edit it. Then it has [`edit`](Processor::edit) instead of `process`, and
+    /// goes over the bytes in one pass with those before and behind it that do the same.
+    const EDITS: bool = false;
+
     /// The batch as it goes on, or `None` to drop it on purpose. Called in the receiver's task: it must not block.
     ///
     /// # Errors
     /// The batch is refused; whether the sender may try again is the error's [`Classify::retry`].
-    fn process(&self, batch: Batch, cx: &Cx<Self>) -> Result<Option<Batch>, Self::Error>;
+    fn process(&self, batch: Batch, cx: &Cx<Self>) -> Result<Option<Batch>, Self::Error> {
+        const { assert!(Self::EDITS, "a processor has `process`, or `EDITS` and `edit`") };
+        let _ = cx;
+        let edited = batch.edit(&mut *self.edit(batch.signal(), batch.metadata()));
+        Ok(Some(edited))
+    }
+
+    /// What it does to each batch of `signal` that came with this metadata. What it drops is counted.
+    fn edit<'a>(&'a self, signal: Signal, metadata: Option<&'a Metadata>) -> Box<dyn Edit + 'a> {
+        const { assert!(!Self::EDITS, "a processor with `EDITS` has `edit`") };
+        let _ = (signal, metadata);
+        Box::new(Nothing)
+    }
 
     /// Refreshes what `process` reads, for as long as the pipeline runs. Supervised like a receiver.
     ///

@@ -4,13 +4,13 @@
 //! data points by their attributes and scopes too. Absent: the settings of the Collector's cache of matches.
 
 use tracecore::prelude::*;
+use tracecore::signal::Metadata;
 use tracecore::signal::edit::{Act, AttributesMut, Edit, ItemMut, ScopeMut, Touches};
 use tracecore::signal::view::MetricRef;
 
 use crate::shaping::actions::{Acting, Action, ActionError, Actions};
-use crate::shaping::conditions::{
-    Asking, AttributeMatch, ConditionError, Conditions, LibraryMatch, MatchType, Properties, SeverityMatch,
-};
+use crate::shaping::conditions::{Asking, ConditionError, Conditions};
+use crate::shaping::matching::Properties;
 
 /// Changes the attributes of spans, data points and log records.
 #[processor("attributes", aliases = ["attributesprocessor"], config = Config, error = Error)]
@@ -26,45 +26,9 @@ struct Config {
     /// What is done to the attributes of each item, in order.
     actions: Vec<Action>,
     /// What items must be like for anything to be done to them.
-    include: Option<Match>,
+    include: Option<Properties>,
     /// What items must not be like.
-    exclude: Option<Match>,
-}
-
-/// What an item is like: all that is named must hold. What is about another signal than the item's never holds.
-#[config]
-struct Match {
-    /// How names and values are compared.
-    match_type: MatchType,
-    /// One of these is the `service.name` of the resource.
-    #[default]
-    services: Vec<String>,
-    /// Attributes that the resource has, all of them.
-    #[default]
-    resources: Vec<AttributeMatch>,
-    /// One of these is the scope.
-    #[default]
-    libraries: Vec<LibraryMatch>,
-    /// One of these is the name of the data point's metric.
-    #[default]
-    metric_names: Vec<String>,
-    /// One of these is the span's name.
-    #[default]
-    span_names: Vec<String>,
-    /// One of these is the span's kind, such as `SPAN_KIND_SERVER`.
-    #[default]
-    span_kinds: Vec<String>,
-    /// One of these is the body of the log record, which is a text.
-    #[default]
-    log_bodies: Vec<String>,
-    /// One of these is the severity of the log record as its source words it.
-    #[default]
-    log_severity_texts: Vec<String>,
-    /// How severe the log record is.
-    log_severity_number: Option<SeverityMatch>,
-    /// Attributes that the item has, all of them.
-    #[default]
-    attributes: Vec<AttributeMatch>,
+    exclude: Option<Properties>,
 }
 
 /// Why its settings make no sense.
@@ -81,9 +45,10 @@ enum Error {
 }
 
 impl Processor for Attributes {
+    const EDITS: bool = true;
+
     fn new(config: Config) -> Result<Self, Error> {
-        let conditions =
-            |at, wanted: Option<Match>| wanted.map(|wanted| Conditions::new(at, wanted.into())).transpose();
+        let conditions = |at, wanted: Option<Properties>| wanted.map(|wanted| Conditions::new(at, wanted)).transpose();
         Ok(Attributes {
             actions: Actions::new("actions", config.actions)?,
             include: conditions("include", config.include)?,
@@ -91,31 +56,12 @@ impl Processor for Attributes {
         })
     }
 
-    fn process(&self, batch: Batch, _: &Cx<Self>) -> Result<Option<Batch>, Error> {
-        let mut edit = OnItems {
-            acting: self.actions.of_batch(batch.metadata()),
+    fn edit<'a>(&'a self, _: Signal, metadata: Option<&'a Metadata>) -> Box<dyn Edit + 'a> {
+        Box::new(OnItems {
+            acting: self.actions.of_batch(metadata),
             include: self.include.as_ref().map(Asking::new),
             exclude: self.exclude.as_ref().map(Asking::new),
-        };
-        Ok(Some(batch.edit(&mut edit)))
-    }
-}
-
-impl From<Match> for Properties {
-    fn from(wanted: Match) -> Self {
-        Properties {
-            match_type: wanted.match_type,
-            services: wanted.services,
-            resources: wanted.resources,
-            libraries: wanted.libraries,
-            metric_names: wanted.metric_names,
-            span_names: wanted.span_names,
-            span_kinds: wanted.span_kinds,
-            log_bodies: wanted.log_bodies,
-            log_severity_texts: wanted.log_severity_texts,
-            log_severity_number: wanted.log_severity_number,
-            attributes: wanted.attributes,
-        }
+        })
     }
 }
 

@@ -4,12 +4,12 @@
 //! data points beside metrics. Absent: OTTL, which is refused with a word, and `match_type: expr`.
 
 use tracecore::prelude::*;
+use tracecore::signal::Metadata;
 use tracecore::signal::edit::{Act, AttributesMut, Edit, ItemMut, ScopeMut, Touches};
 use tracecore::signal::view::MetricRef;
 
-use crate::shaping::conditions::{
-    Asking, AttributeMatch, ConditionError, Conditions, LibraryMatch, MatchType, Properties, SeverityMatch, Shown,
-};
+use crate::shaping::conditions::{Asking, ConditionError, Conditions, Shown};
+use crate::shaping::matching::{AttributeMatch, LibraryMatch, MatchType, Properties, SeverityMatch};
 
 /// Drops spans, data points and log records.
 #[processor("filter", aliases = ["filterprocessor"], config = Config, error = Error)]
@@ -47,34 +47,9 @@ struct Config {
 #[config]
 struct SpanFilter {
     /// What spans must be like to go on.
-    include: Option<SpanMatch>,
+    include: Option<Properties>,
     /// What spans are like that are dropped.
-    exclude: Option<SpanMatch>,
-}
-
-/// What a span is like: all that is named must hold.
-#[config]
-struct SpanMatch {
-    /// How names and values are compared.
-    match_type: MatchType,
-    /// One of these is the `service.name` of the resource.
-    #[default]
-    services: Vec<String>,
-    /// Attributes that the resource has, all of them.
-    #[default]
-    resources: Vec<AttributeMatch>,
-    /// One of these is the scope.
-    #[default]
-    libraries: Vec<LibraryMatch>,
-    /// One of these is the span's name.
-    #[default]
-    span_names: Vec<String>,
-    /// One of these is the span's kind, such as `SPAN_KIND_SERVER`.
-    #[default]
-    span_kinds: Vec<String>,
-    /// Attributes that the span has, all of them.
-    #[default]
-    attributes: Vec<AttributeMatch>,
+    exclude: Option<Properties>,
 }
 
 /// Which metrics and data points go on: those that `include` matches, without those that `exclude` matches.
@@ -187,13 +162,15 @@ enum Error {
 }
 
 impl Processor for Filter {
+    const EDITS: bool = true;
+
     fn new(config: Config) -> Result<Self, Error> {
         if let Some(setting) = config.ottl() {
             return Err(Error::Ottl(setting));
         }
         let Config { spans, metrics, logs, .. } = config;
         let filter = Filter {
-            spans: spans.map(|spans| Kept::new("spans", spans.include, spans.exclude)).transpose()?.flatten(),
+            spans: spans.map(Kept::of_spans).transpose()?.flatten(),
             metrics: metrics.map(|of| Kept::new("metrics", of.include, of.exclude)).transpose()?.flatten(),
             logs: logs.map(|logs| Kept::new("logs", logs.include, logs.exclude)).transpose()?.flatten(),
         };
@@ -201,16 +178,16 @@ impl Processor for Filter {
         if all.iter().all(|kept| kept.is_none()) { Err(Error::Nothing) } else { Ok(filter) }
     }
 
-    fn process(&self, batch: Batch, _: &Cx<Self>) -> Result<Option<Batch>, Error> {
-        let kept = match batch.signal() {
+    fn edit<'a>(&'a self, signal: Signal, _: Option<&'a Metadata>) -> Box<dyn Edit + 'a> {
+        let kept = match signal {
             Signal::Traces => &self.spans,
             Signal::Metrics => &self.metrics,
             Signal::Logs => &self.logs,
         };
-        let Some(kept) = kept else { return Ok(Some(batch)) };
-        let include = kept.include.as_ref().map(Asking::new);
-        let exclude = kept.exclude.as_ref().map(Asking::new);
-        Ok(Some(batch.edit(&mut Keeping { include, exclude })))
+        let asking = |which: fn(&Kept) -> &Option<Conditions>| {
+            kept.as_ref().and_then(|kept| which(kept).as_ref()).map(Asking::new)
+        };
+        Box::new(Keeping { include: asking(|kept| &kept.include), exclude: asking(|kept| &kept.exclude) })
     }
 }
 
@@ -248,26 +225,21 @@ struct Kept {
 }
 
 impl Kept {
+    fn of_spans(SpanFilter { include, exclude }: SpanFilter) -> Result<Option<Kept>, Error> {
+        for (at, wanted) in [("spans.include", &include), ("spans.exclude", &exclude)] {
+            if let Some(setting) = wanted.as_ref().and_then(Properties::beside_spans) {
+                return Err(ConditionError::NotOfSpans { at: at.to_owned(), setting }.into());
+            }
+        }
+        Kept::new("spans", include, exclude)
+    }
+
     fn new<M: Into<Properties>>(of: &str, include: Option<M>, exclude: Option<M>) -> Result<Option<Kept>, Error> {
         let conditions = |which: &str, wanted: Option<M>| {
             wanted.map(|wanted| Conditions::new(&format!("{of}.{which}"), wanted.into())).transpose()
         };
         let (include, exclude) = (conditions("include", include)?, conditions("exclude", exclude)?);
         Ok((include.is_some() || exclude.is_some()).then_some(Kept { include, exclude }))
-    }
-}
-
-impl From<SpanMatch> for Properties {
-    fn from(wanted: SpanMatch) -> Self {
-        Properties {
-            services: wanted.services,
-            resources: wanted.resources,
-            libraries: wanted.libraries,
-            span_names: wanted.span_names,
-            span_kinds: wanted.span_kinds,
-            attributes: wanted.attributes,
-            ..Properties::new(wanted.match_type)
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The `resource` processor: actions on the attributes of resources.
 
 use tracecore::prelude::*;
+use tracecore::signal::Metadata;
 use tracecore::signal::edit::{Act, AttributesMut, Edit, Touches};
 
 use crate::shaping::actions::{Acting, Action, ActionError, Actions};
@@ -19,13 +20,14 @@ struct Config {
 }
 
 impl Processor for Resource {
+    const EDITS: bool = true;
+
     fn new(config: Config) -> Result<Self, ActionError> {
         Ok(Resource { actions: Actions::new("attributes", config.attributes)? })
     }
 
-    fn process(&self, batch: Batch, _: &Cx<Self>) -> Result<Option<Batch>, ActionError> {
-        let acting = self.actions.of_batch(batch.metadata());
-        Ok(Some(batch.edit(&mut OnResources(acting))))
+    fn edit<'a>(&'a self, _: Signal, metadata: Option<&'a Metadata>) -> Box<dyn Edit + 'a> {
+        Box::new(OnResources(self.actions.of_batch(metadata)))
     }
 }
 

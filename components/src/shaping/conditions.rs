@@ -8,62 +8,10 @@
 use std::fmt::Write;
 
 use tracecore::prelude::*;
-use tracecore::signal::edit::{AttributesMut, ItemMut, ItemRef, ScopeMut};
+use tracecore::signal::edit::{AttributesMut, ItemMut, ItemRef, ScopeMut, Touches};
 use tracecore::signal::view::{MetricRef, SpanKind, ValueRef};
 
-/// How names and values are compared.
-#[config]
-#[derive(Copy, PartialEq, Eq)]
-pub(crate) enum MatchType {
-    /// They are equal.
-    Strict,
-    /// A regular expression finds something in them.
-    Regexp,
-}
-
-/// An attribute that something must have.
-#[config]
-pub(crate) struct AttributeMatch {
-    /// Its key.
-    pub(crate) key: String,
-    /// Its value. Without one, any value will do.
-    pub(crate) value: Option<Literal>,
-}
-
-/// A scope that something must have come from.
-#[config]
-pub(crate) struct LibraryMatch {
-    /// Its name.
-    pub(crate) name: String,
-    /// Its version. Without one, any version will do.
-    pub(crate) version: Option<String>,
-}
-
-/// Which log records are severe enough.
-#[config]
-pub(crate) struct SeverityMatch {
-    /// The least severity: 1 to 24, or a name such as `WARN` or `ERROR2`.
-    pub(crate) min: Literal,
-    /// Whether a record without severity is severe enough.
-    #[default(false)]
-    pub(crate) match_undefined: bool,
-}
-
-/// All that can be asked of an item and what is around it. Lists that are empty ask nothing.
-#[derive(Debug)]
-pub(crate) struct Properties {
-    pub(crate) match_type: MatchType,
-    pub(crate) services: Vec<String>,
-    pub(crate) resources: Vec<AttributeMatch>,
-    pub(crate) libraries: Vec<LibraryMatch>,
-    pub(crate) metric_names: Vec<String>,
-    pub(crate) span_names: Vec<String>,
-    pub(crate) span_kinds: Vec<String>,
-    pub(crate) log_bodies: Vec<String>,
-    pub(crate) log_severity_texts: Vec<String>,
-    pub(crate) log_severity_number: Option<SeverityMatch>,
-    pub(crate) attributes: Vec<AttributeMatch>,
-}
+use super::matching::{AttributeMatch, LibraryMatch, MatchType, Properties, SeverityMatch};
 
 /// Why conditions make no sense.
 #[derive(Debug, thiserror::Error, Classify)]
@@ -80,31 +28,16 @@ pub(crate) enum ConditionError {
     #[error("{at}: the value of `{key}` must be a text: it is a regular expression")]
     #[kind(Init)]
     NoText { at: String, key: String },
+    /// A span has none of what is asked.
+    #[error("{at}: `{setting}` is not about spans")]
+    #[kind(Init)]
+    NotOfSpans { at: String, setting: &'static str },
     /// A severity that there is not.
     #[error(
         "{at}: `{severity}` is no severity: write 1 to 24, or TRACE, DEBUG, INFO, WARN, ERROR or FATAL, with 2, 3 or 4 behind it or not"
     )]
     #[kind(Init)]
     Severity { at: String, severity: String },
-}
-
-impl Properties {
-    /// That ask nothing.
-    pub(crate) fn new(match_type: MatchType) -> Self {
-        Properties {
-            match_type,
-            services: Vec::new(),
-            resources: Vec::new(),
-            libraries: Vec::new(),
-            metric_names: Vec::new(),
-            span_names: Vec::new(),
-            span_kinds: Vec::new(),
-            log_bodies: Vec::new(),
-            log_severity_texts: Vec::new(),
-            log_severity_number: None,
-            attributes: Vec::new(),
-        }
-    }
 }
 
 /// Conditions, ready to be asked.
@@ -356,8 +289,8 @@ impl<'a> Asking<'a> {
     }
 
     /// What must be shown.
-    pub(crate) fn touches(&self) -> tracecore::signal::edit::Touches {
-        tracecore::signal::edit::Touches {
+    pub(crate) fn touches(&self) -> Touches {
+        Touches {
             resources: self.conditions.ask_of_resources(),
             scopes: !self.conditions.libraries.is_empty(),
             metrics: !self.conditions.metric_names.is_empty(),

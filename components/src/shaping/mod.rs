@@ -5,3 +5,4 @@
 
 pub(crate) mod actions;
 pub(crate) mod conditions;
+pub(crate) mod matching;

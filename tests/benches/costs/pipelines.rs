@@ -11,6 +11,7 @@ use tracecore::runtime::{Builder, Running, Service};
 use tracecore::telemetry::{BuildInfo, Level, Resource, SelfTelemetry};
 
 use crate::harness::{Benchmark, Calls, Reference};
+use crate::wire::request_of;
 
 /// From the timer to the exporter that got the batch.
 const CLOCK: &str = "
@@ -42,6 +43,33 @@ exporters: {sink: {}}
 service: {pipelines: {logs: {receivers: [relay], processors: [pass], exporters: [sink]}}}
 ";
 
+/// A hundred spans through nothing but the runtime.
+const PASSED: &str = "
+receivers: {relay: {lane: LANE, spans: 100}}
+exporters: {sink: {}}
+service: {pipelines: {traces: {receivers: [relay], exporters: [sink]}}}
+";
+
+/// A hundred spans through one processor or more: an attribute for each span, another name for one that each has, and one
+/// span in a hundred dropped.
+const EDITED: &str = "
+receivers: {relay: {lane: LANE, spans: 100}}
+processors:
+  attributes/insert: {actions: [{key: deployment.environment.name, action: insert, value: production}]}
+  attributes/rename: {actions: [{key: server.address, action: rename, new_key: peer}]}
+  filter: {spans: {exclude: {match_type: strict, attributes: [{key: app.cart.value, value: 61.25}]}}}
+exporters: {sink: {}}
+service: {pipelines: {traces: {receivers: [relay], processors: [PROCESSORS], exporters: [sink]}}}
+";
+
+/// What stands for the processors, and the name of the benchmark.
+const EDITS: [(&str, &str); 4] = [
+    ("insert", "attributes/insert"),
+    ("rename", "attributes/rename"),
+    ("drop", "filter"),
+    ("insert_rename_drop", "attributes/insert, attributes/rename, filter"),
+];
+
 /// Everything that the receiver measures, more often than anybody would.
 const HOST: &str = "
 receivers: {hostmetrics: {collection_interval: 10ms, initial_delay: 0s}}
@@ -66,17 +94,17 @@ pub(crate) fn benchmarks() -> Vec<Benchmark> {
         Benchmark {
             item: "batch",
             counted_calls: 2000,
-            ..Benchmark::new("pipeline/relay", || relay(0, Level::default(), true))
+            ..Benchmark::new("pipeline/relay", || relay(RELAY, 0, Level::default(), true))
         },
         Benchmark {
             item: "batch",
             counted_calls: 2000,
-            ..Benchmark::new("pipeline/relay_detailed", || relay(1, Level::Detailed, true))
+            ..Benchmark::new("pipeline/relay_detailed", || relay(RELAY, 1, Level::Detailed, true))
         },
         Benchmark {
             item: "batch",
             counted_calls: 2000,
-            ..Benchmark::new("pipeline/relay_untold", || relay(2, Level::None, false))
+            ..Benchmark::new("pipeline/relay_untold", || relay(RELAY, 2, Level::None, false))
         },
         Benchmark {
             item: "tick",
@@ -88,7 +116,12 @@ pub(crate) fn benchmarks() -> Vec<Benchmark> {
             counted_calls: 2000,
             ..Benchmark::new("receiver/clock_untold", || receiver(Level::None, false))
         },
+        spans("pipeline/spans".to_owned(), 3, PASSED.to_owned()),
     ];
+    for (lane, (name, processors)) in (4..).zip(EDITS) {
+        let config = EDITED.replace("PROCESSORS", processors);
+        benchmarks.push(spans(format!("pipeline/spans/{name}"), lane, config));
+    }
     // A build without the receiver has everything else.
     if Registry::linked().is_ok_and(|registry| registry.find(Role::Receiver, "hostmetrics").is_some()) {
         benchmarks.push(Benchmark {
@@ -101,6 +134,16 @@ pub(crate) fn benchmarks() -> Vec<Benchmark> {
     benchmarks
 }
 
+/// A batch of a hundred spans from end to end.
+fn spans(name: String, lane: usize, config: String) -> Benchmark {
+    Benchmark {
+        item: "span",
+        items: 100,
+        counted_calls: 100,
+        ..Benchmark::new(name, move || relay(&config, lane, Level::default(), true))
+    }
+}
+
 /// Batches that a `sink` was given.
 static DELIVERED: Semaphore = Semaphore::const_new(0);
 
@@ -109,7 +152,10 @@ static ORDERED: Semaphore = Semaphore::const_new(0);
 
 /// Batches that are to be relayed, by the lane of the receiver: a semaphore serves first who came first, and all of them
 /// wait in one process.
-static RELAYED: [Semaphore; 3] = [const { Semaphore::const_new(0) }; 3];
+static RELAYED: [Semaphore; LANES] = [const { Semaphore::const_new(0) }; LANES];
+
+/// Receivers that relay.
+const LANES: usize = 4 + EDITS.len();
 
 /// Sets of points that were.
 static EMITTED: Semaphore = Semaphore::const_new(0);
@@ -158,7 +204,7 @@ impl Processor for Pass {
 }
 
 /// Emits one and the same batch when it is told to.
-#[receiver("relay", signals = [Logs], config = RelayConfig)]
+#[receiver("relay", signals = [Logs, Traces], config = RelayConfig)]
 struct Relay {
     config: RelayConfig,
 }
@@ -168,6 +214,9 @@ struct Relay {
 struct RelayConfig {
     /// Which of the orders are its own.
     lane: usize,
+    /// How many spans the batch has; ten log records without.
+    #[default(0)]
+    spans: u64,
 }
 
 impl Receiver for Relay {
@@ -176,7 +225,10 @@ impl Receiver for Relay {
     }
 
     async fn run(self, mut cx: Cx<Self>) -> Result<(), Never> {
-        let batch = tracecore::testing::logs("relayed", 10);
+        let batch = match self.config.spans {
+            0 => tracecore::testing::logs("relayed", 10),
+            spans => Batch::validate(Signal::Traces, request_of(Signal::Traces, spans)).expect("the request is valid"),
+        };
         while let Some(Ok(order)) = cx.until_shutdown(RELAYED[self.config.lane].acquire()).await {
             order.forget();
             cx.emit(batch.clone()).await;
@@ -283,8 +335,8 @@ fn points() -> Calls {
 }
 
 /// Orders batches one by one, so that none waits for room, and waits until each is delivered.
-fn relay(lane: usize, level: Level, events: bool) -> Calls {
-    let (runtime, running) = start_with(told(level, events), &RELAY.replace("LANE", &lane.to_string()), Time::Skipped);
+fn relay(config: &str, lane: usize, level: Level, events: bool) -> Calls {
+    let (runtime, running) = start_with(told(level, events), &config.replace("LANE", &lane.to_string()), Time::Skipped);
     Box::new(move |calls| {
         let _running = &running;
         for _ in 0..calls {

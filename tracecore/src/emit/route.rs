@@ -10,7 +10,7 @@ use crate::config::{ComponentId, PipelineId};
 use crate::events::{BatchEvent, Draft, Events, ResourceEvent};
 use crate::memory::Charge;
 use crate::queue::{Full, Load, Outcome, Overflow, Place, Queue};
-use crate::runtime::{Processed, Stage};
+use crate::runtime::{Processed, Stage, process};
 use crate::signal::{Batch, Signal};
 use crate::telemetry::{DropReason, ExporterTelemetry, PipelineTelemetry};
 
@@ -100,7 +100,7 @@ pub(super) fn shape(
             shaped.push(Shaped { branch: Arc::clone(branch), batch: batch.clone(), charge: charge.nothing() });
             continue;
         }
-        match branch.process(batch.clone(), passage) {
+        match process(&branch.processors, batch.clone(), passage) {
             Processed::Pass(batch) => {
                 shaped.push(Shaped { branch: Arc::clone(branch), batch, charge: charge.nothing() });
             }
@@ -130,20 +130,6 @@ impl Route {
         for Shaped { branch, batch, .. } in shaped.iter().filter(|shaped| !shaped.branch.exits.is_empty()) {
             branch.telemetry.delivered(batch.items(), batch.size() as u64);
         }
-    }
-}
-
-impl Branch {
-    fn process(&self, batch: Batch, passage: Passage) -> Processed {
-        let mut batch = batch;
-        for processor in &self.processors {
-            match processor.process(batch, passage) {
-                Processed::Pass(passed) if !passed.is_empty() => batch = passed,
-                Processed::Pass(_) => return Processed::Dropped,
-                other => return other,
-            }
-        }
-        Processed::Pass(batch)
     }
 }
 

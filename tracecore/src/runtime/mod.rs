@@ -9,11 +9,13 @@ mod backoff;
 mod board;
 mod boot;
 mod failure;
+mod fused;
 mod inspect;
 mod mirror;
 mod pressure;
 mod service;
 mod spec;
+mod stage;
 mod stop;
 mod supervise;
 
@@ -30,11 +32,12 @@ pub use crate::cx::Resources;
 pub(crate) use backoff::{Backoff, Restarts};
 pub(crate) use board::{Board, Place};
 pub(crate) use failure::{Failure, contain};
+pub(crate) use fused::process;
 pub use service::{BuildError, Builder, RunError, Running, Service, StartError};
 pub(crate) use spec::{
-    ExporterSpec, ProcessorSpec, ReceiverSpec, Stage, construct, specify_exporter, specify_processor, specify_receiver,
-    start,
+    ExporterSpec, ProcessorSpec, ReceiverSpec, construct, specify_exporter, specify_processor, specify_receiver, start,
 };
+pub(crate) use stage::Stage;
 pub(crate) use supervise::give_up;
 
 /// How long a component's `start` may take: long enough for a slow name server, short enough for an operator to see.

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::mirror::Mirrors;
-use super::spec::Stage;
+use super::stage::Stage;
 use super::{Board, stop};
 use crate::component::Role;
 use crate::config::{ComponentId, Config, ConfigErrors, PipelineId};

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::{timeout, timeout_at};
 
 use super::service::{Outgoing, Running};
-use super::spec::Stage;
+use super::stage::Stage;
 use super::{ABORT_GRACE, STOP_DEADLINE};
 use crate::cx::{Base, LISTENER};
 use crate::error::Report;

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::backoff::{Backoff, Restarts};
 use super::failure::{Failure, contain};
-use super::spec::Stage;
+use super::stage::Stage;
 use super::{OnStartError, PROBE_INTERVAL, Readiness};
 use crate::cx::{Base, measured};
 use crate::error::ErrorKind;

@@ -13,7 +13,7 @@ use prost::Message;
 
 use super::view::View;
 use super::walk::{Walked, walk};
-use super::{Metadata, Signal, WireError};
+use super::{Metadata, Signal, WireError, normalise};
 
 /// One signal as OTLP protobuf. Cloning clones references.
 ///
@@ -199,14 +199,18 @@ impl Batch {
         data
     }
 
-    /// The batch in canonical form: itself if it is canonical, else decoded and encoded again, which resolves
-    /// duplicates the way protobuf does and loses unknown fields.
+    /// The batch in canonical form: itself if it is canonical, else with duplicates resolved the way protobuf does, and
+    /// every key before its value. Unknown fields stay.
     pub fn normalised(&self) -> Cow<'_, Batch> {
         if self.canonical {
             return Cow::Borrowed(self);
         }
-        let batch = Batch::from_decoded(&self.decode());
-        let batch = batch.expect("decoding adds neither an id nor a level to what was validated");
+        let mut batch = self.with_parts(Vec::new(), 0);
+        for part in self.parts() {
+            let part = Batch::validate(self.signal, normalise::request(self.signal, part).into());
+            let part = part.expect("nothing is written that was not valid where it stood");
+            batch.merge(part).expect("the signal is the same");
+        }
         Cow::Owned(Batch { metadata: self.metadata.clone(), ..batch })
     }
 }

@@ -11,6 +11,7 @@ pub mod edit;
 pub mod json;
 mod levels;
 mod metadata;
+mod normalise;
 mod otlp;
 mod schema;
 mod split;

@@ -79,8 +79,7 @@ impl Writer {
 
     /// A `bytes` field.
     pub(crate) fn bytes(&mut self, field: u32, value: &[u8]) {
-        self.tag(field, LENGTH_DELIMITED);
-        self.raw_varint(value.len() as u64);
+        self.head(field, value.len());
         self.bytes.extend_from_slice(value);
     }
 
@@ -109,8 +108,7 @@ impl Writer {
 
     /// A message field (or a packed one) whose body `write` writes.
     pub(crate) fn message<T>(&mut self, field: u32, write: impl FnOnce(&mut Self) -> T) -> T {
-        self.tag(field, LENGTH_DELIMITED);
-        self.bytes.push(0);
+        self.head(field, 0);
         let start = self.bytes.len();
         let written = write(self);
         self.close(start);
@@ -123,6 +121,19 @@ impl Writer {
             w.string(1, key);
             w.message(2, |w| w.string(1, value));
         });
+    }
+
+    /// The key and the length of a field that has one.
+    #[inline]
+    fn head(&mut self, field: u32, length: usize) {
+        let tag = field << 3 | LENGTH_DELIMITED;
+        if tag < 0x80 && length < 0x80 {
+            // Both are one byte long, as nearly always.
+            self.bytes.extend_from_slice(&[tag as u8, length as u8]);
+        } else {
+            self.raw_varint(tag.into());
+            self.raw_varint(length as u64);
+        }
     }
 
     fn tag(&mut self, field: u32, wire_type: u32) {

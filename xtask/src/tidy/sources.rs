@@ -5,9 +5,6 @@ use super::File;
 /// Past this, a file has a second subject.
 const LINES: usize = 400;
 
-/// What has a second subject and is not cut yet: nothing is to be added here.
-const TO_BE_CUT: [&str; 1] = ["tracecore/src/signal/edit/attributes.rs"];
-
 /// Where tasks are spawned and futures raced, with the reason. Everything else goes through `Cx`.
 const SEAMS: [(&str, &str); 5] = [
     ("tracecore/src/runtime/", "it owns the tasks"),
@@ -64,7 +61,7 @@ pub(super) fn check(file: &File) -> Vec<String> {
     problems.extend(sleeps(file));
     problems.extend(spawns(file));
     let lines = file.code_lines();
-    if lines > LINES && !TO_BE_CUT.contains(&file.path.as_str()) {
+    if lines > LINES {
         problems.push(file.at(lines, &format!("{lines} lines of code: what is the second subject?")));
     }
     problems

@@ -10,6 +10,7 @@ use std::io;
 use std::path::PathBuf;
 
 use tracecore::prelude::*;
+use tracecore::signal::Metadata;
 use tracecore::signal::edit::{Act, AttributesMut, Edit, PlainValue, Touches, When};
 
 use self::detect::{Found, Places, RESOURCE_ATTRIBUTES, Value, detect};
@@ -132,6 +133,8 @@ fn known() -> String {
 }
 
 impl Processor for ResourceDetection {
+    const EDITS: bool = true;
+
     fn new(config: Config) -> Result<Self, Error> {
         let asked = &config.system.resource_attributes;
         let known = |key: &&String| SYSTEM_ATTRIBUTES.iter().any(|(attribute, _)| attribute == key);
@@ -156,12 +159,9 @@ impl Processor for ResourceDetection {
         Ok(())
     }
 
-    fn process(&self, batch: Batch, _: &Cx<Self>) -> Result<Option<Batch>, Error> {
-        if self.found.is_empty() {
-            return Ok(Some(batch));
-        }
+    fn edit<'a>(&'a self, _: Signal, _: Option<&'a Metadata>) -> Box<dyn Edit + 'a> {
         let when = if self.config.r#override { When::Always } else { When::Absent };
-        Ok(Some(batch.edit(&mut Labelling { found: &self.found, when })))
+        Box::new(Labelling { found: &self.found, when })
     }
 }
 
@@ -173,7 +173,7 @@ struct Labelling<'a> {
 
 impl Edit for Labelling<'_> {
     fn touches(&self) -> Touches {
-        Touches { resources: true, ..Touches::NOTHING }
+        Touches { resources: !self.found.is_empty(), ..Touches::NOTHING }
     }
 
     fn resource(&mut self, attributes: &mut AttributesMut<'_>) -> Act {

@@ -2,7 +2,7 @@
 //!
 //! [`Batch::edit`] is one pass over the bytes. It shows the resource, the scope, the metric and the item to an [`Edit`],
 //! each as it comes, copies what stays in runs, and writes what was changed; unknown fields stay where they are. Several
-//! edits go over the bytes once if they are put into a tuple or a slice, and see what those before them changed.
+//! edits go over the bytes once by [`Batch::edit_in_turn`], and each sees what those before it changed.
 //!
 //! ```
 //! use tracecore::signal::edit::{Act, AttributesMut, Edit, PlainValue, Touches, When};
@@ -30,9 +30,13 @@
 //! of anything but attributes.
 
 mod attributes;
+mod pieces;
 mod rewrite;
+mod scan;
+mod value;
 
-pub use attributes::{AttributesMut, NewValue, PlainValue, When};
+pub use attributes::AttributesMut;
+pub use value::{NewValue, PlainValue, When};
 
 use super::view::wire::Body;
 use super::view::{
@@ -110,6 +114,15 @@ pub trait Edit {
     fn item(&mut self, item: &mut ItemMut<'_>) -> Act {
         let _ = item;
         Act::Keep
+    }
+}
+
+/// The edit that changes nothing.
+pub(crate) struct Nothing;
+
+impl Edit for Nothing {
+    fn touches(&self) -> Touches {
+        Touches::NOTHING
     }
 }
 
@@ -204,102 +217,41 @@ impl ItemKind {
     }
 }
 
+/// What several edits dropped in one pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// For each edit the items that it dropped, of those that the edits before it had kept.
+    pub dropped: Vec<u64>,
+    /// The edit that was at work last: if one of them panics, this one.
+    pub(crate) at: usize,
+}
+
 impl Batch {
     /// The batch after one pass of `edit` over it. What was emptied by it is left out: scopes and resources without
     /// items, and metrics without points.
     ///
     /// A batch that is not canonical is [`normalised`](Batch::normalised) before. A part of the batch in which nothing
     /// changes is not copied.
-    pub fn edit<E: Edit + ?Sized>(&self, edit: &mut E) -> Batch {
+    pub fn edit(&self, edit: &mut dyn Edit) -> Batch {
+        self.edit_in_turn(&mut [edit], &mut Tally::default())
+    }
+
+    /// The batch after one pass of all `edits` over it: what it would be after a pass of each, one after the other, and
+    /// what each would have dropped.
+    pub fn edit_in_turn(&self, edits: &mut [&mut dyn Edit], tally: &mut Tally) -> Batch {
+        let signal = self.signal();
+        tally.dropped.clear();
+        tally.dropped.resize(edits.len(), 0);
+        let Some(wanted) = rewrite::Wanted::of(signal, edits, tally) else { return self.clone() };
         let batch = self.normalised();
-        let mut items = batch.items();
         let mut parts = Vec::with_capacity(batch.parts().len());
         for part in batch.parts() {
-            let (edited, dropped) = rewrite::rewrite(batch.signal(), part, edit);
-            items = items.saturating_sub(dropped);
+            let edited = rewrite::rewrite(signal, part, edits, &wanted, tally);
             if !edited.is_empty() {
                 parts.push(edited);
             }
         }
-        batch.with_parts(parts, items)
-    }
-}
-
-impl<E: Edit + ?Sized> Edit for &mut E {
-    fn touches(&self) -> Touches {
-        (**self).touches()
-    }
-
-    fn resource(&mut self, attributes: &mut AttributesMut<'_>) -> Act {
-        (**self).resource(attributes)
-    }
-
-    fn scope(&mut self, scope: &mut ScopeMut<'_>) -> Act {
-        (**self).scope(scope)
-    }
-
-    fn metric(&mut self, metric: &MetricRef<'_>) -> Act {
-        (**self).metric(metric)
-    }
-
-    fn item(&mut self, item: &mut ItemMut<'_>) -> Act {
-        (**self).item(item)
-    }
-}
-
-/// One after the other, in one pass.
-impl<E: Edit> Edit for [E] {
-    fn touches(&self) -> Touches {
-        self.iter().fold(Touches::NOTHING, |touches, edit| touches.and(edit.touches()))
-    }
-
-    fn resource(&mut self, attributes: &mut AttributesMut<'_>) -> Act {
-        in_turn(self, |edit| edit.resource(attributes))
-    }
-
-    fn scope(&mut self, scope: &mut ScopeMut<'_>) -> Act {
-        in_turn(self, |edit| edit.scope(scope))
-    }
-
-    fn metric(&mut self, metric: &MetricRef<'_>) -> Act {
-        in_turn(self, |edit| edit.metric(metric))
-    }
-
-    fn item(&mut self, item: &mut ItemMut<'_>) -> Act {
-        in_turn(self, |edit| edit.item(item))
-    }
-}
-
-/// Until one drops it.
-fn in_turn<E>(edits: &mut [E], show: impl FnMut(&mut E) -> Act) -> Act {
-    if edits.iter_mut().map(show).all(|act| act == Act::Keep) { Act::Keep } else { Act::Drop }
-}
-
-/// One after the other, in one pass.
-impl<A: Edit, B: Edit> Edit for (A, B) {
-    fn touches(&self) -> Touches {
-        self.0.touches().and(self.1.touches())
-    }
-
-    fn resource(&mut self, attributes: &mut AttributesMut<'_>) -> Act {
-        self.0.resource(attributes).then(|| self.1.resource(attributes))
-    }
-
-    fn scope(&mut self, scope: &mut ScopeMut<'_>) -> Act {
-        self.0.scope(scope).then(|| self.1.scope(scope))
-    }
-
-    fn metric(&mut self, metric: &MetricRef<'_>) -> Act {
-        self.0.metric(metric).then(|| self.1.metric(metric))
-    }
-
-    fn item(&mut self, item: &mut ItemMut<'_>) -> Act {
-        self.0.item(item).then(|| self.1.item(item))
-    }
-}
-
-impl Act {
-    fn then(self, next: impl FnOnce() -> Act) -> Act {
-        if self == Act::Keep { next() } else { Act::Drop }
+        let dropped: u64 = tally.dropped.iter().sum();
+        batch.with_parts(parts, batch.items().saturating_sub(dropped))
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! The part is canonical and valid: no message has its resource, its scope or its data twice.
 
+use std::mem;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -14,35 +15,56 @@ use super::super::Signal;
 use super::super::levels::{Levels, count_items, is_one_of, levels};
 use super::super::view::wire::{Body, Field, Fields};
 use super::super::write::{MAX_VARINT, put_varint, varint_len};
-use super::attributes::List;
-use super::{Act, Edit, ItemKind, ItemMut, ScopeMut, Touches};
+use super::attributes::Desk;
+use super::{Act, Edit, ItemKind, ItemMut, ScopeMut, Tally, Touches};
 use crate::memory::exact;
 
-/// The part as `edit` leaves it, and how many items were dropped.
-pub(super) fn rewrite<E: Edit + ?Sized>(signal: Signal, part: &Bytes, edit: &mut E) -> (Bytes, u64) {
-    let touches = edit.touches();
+/// The part as the edits leave it.
+pub(super) fn rewrite(
+    signal: Signal,
+    part: &Bytes,
+    edits: &mut [&mut dyn Edit],
+    wanted: &Wanted,
+    tally: &mut Tally,
+) -> Bytes {
     let mut rewrite = Rewrite {
         input: part,
-        edit,
-        touches,
+        audience: Audience { shown_to: edits.len(), edits, wanted, tally },
         levels: levels(signal),
         signal,
-        entered: entered(touches, signal),
         out: Vec::new(),
         copied: 0,
-        dropped: 0,
-        around: List::default(),
-        item: List::default(),
+        around: Desk::default(),
+        item: Desk::default(),
     };
-    if rewrite.entered > 0 {
-        rewrite.messages(0, 0..part.len(), 0, &Shown::Kept);
-    }
-    let dropped = rewrite.dropped;
+    rewrite.messages(0, 0..part.len(), 0, &Shown::Kept);
     if rewrite.copied == 0 {
-        return (part.clone(), dropped);
+        return part.clone();
     }
     rewrite.copy(part.len());
-    (exact(rewrite.out), dropped)
+    exact(rewrite.out)
+}
+
+/// What edits want to be shown.
+pub(super) struct Wanted {
+    by_each: Vec<Touches>,
+    by_all: Touches,
+    /// The depth of the innermost messages that any of them looks into.
+    depth: usize,
+}
+
+impl Wanted {
+    /// What these want of a signal, if they want anything of it.
+    pub(super) fn of(signal: Signal, edits: &[&mut dyn Edit], tally: &mut Tally) -> Option<Wanted> {
+        let touches = |(at, edit): (usize, &&mut dyn Edit)| {
+            tally.at = at;
+            edit.touches()
+        };
+        let by_each: Vec<Touches> = edits.iter().enumerate().map(touches).collect();
+        let by_all = by_each.iter().copied().fold(Touches::NOTHING, Touches::and);
+        let depth = depth(by_all, signal);
+        (depth > 0).then_some(Wanted { by_each, by_all, depth })
+    }
 }
 
 /// The output has room for an eighth more than the input and a little, enough for an attribute of each item.
@@ -61,8 +83,8 @@ const HEADER: u32 = 1;
 const RESOURCE_ATTRIBUTES: u32 = 1;
 const SCOPE_ATTRIBUTES: u32 = 3;
 
-/// The depth of the innermost messages that are looked into.
-fn entered(touches: Touches, signal: Signal) -> usize {
+/// The depth of the innermost messages that are looked into for this.
+fn depth(touches: Touches, signal: Signal) -> usize {
     let Touches { resources, scopes, metrics, items } = touches;
     if items {
         levels(signal).len()
@@ -75,22 +97,51 @@ fn entered(touches: Touches, signal: Signal) -> usize {
     }
 }
 
-struct Rewrite<'a, 'e, E: ?Sized> {
+/// Who is shown what comes.
+struct Audience<'a, 'e> {
+    edits: &'a mut [&'e mut dyn Edit],
+    wanted: &'a Wanted,
+    /// How many of the edits: all, but for what is in a message that one of them dropped.
+    shown_to: usize,
+    tally: &'a mut Tally,
+}
+
+impl Audience<'_, '_> {
+    /// Shows something to each edit that wants it, until one drops it: which.
+    #[inline]
+    fn show(
+        &mut self,
+        is_wanted: impl Fn(&Touches) -> bool,
+        mut show: impl FnMut(&mut dyn Edit) -> Act,
+    ) -> Option<usize> {
+        let edits = self.edits.iter_mut().zip(&self.wanted.by_each).take(self.shown_to).enumerate();
+        for (at, (edit, _)) in edits.filter(|(_, (_, touches))| is_wanted(touches)) {
+            self.tally.at = at;
+            if show(&mut **edit) == Act::Drop {
+                return Some(at);
+            }
+        }
+        None
+    }
+
+    /// What the first of the edits have dropped so far.
+    fn dropped_by(&self, first: usize) -> u64 {
+        self.tally.dropped[..first].iter().sum()
+    }
+}
+
+struct Rewrite<'a, 'e> {
     input: &'a [u8],
-    edit: &'e mut E,
-    touches: Touches,
+    audience: Audience<'a, 'e>,
     levels: Levels,
     signal: Signal,
-    entered: usize,
     out: Vec<u8>,
     /// What of the input is in the output, or left out of it.
     copied: usize,
-    /// Items that were dropped.
-    dropped: u64,
     /// The attributes of the resource or the scope at hand.
-    around: List,
+    around: Desk,
     /// The attributes of the item at hand.
-    item: List,
+    item: Desk,
 }
 
 /// Where a field is in the input.
@@ -111,10 +162,11 @@ enum Shown {
     Kept,
     /// It was written before what it belongs to: where it stood, it is left out.
     Moved,
-    Dropped,
+    /// By the edit of this index.
+    Dropped(usize),
 }
 
-impl<E: Edit + ?Sized> Rewrite<'_, '_, E> {
+impl Rewrite<'_, '_> {
     /// Shows the messages in `body`, which is that of a message `depth` levels below the request and in field `around` of
     /// the message around it. Whether something is left of them.
     fn messages(&mut self, depth: usize, body: Range<usize>, around: u32, shown: &Shown) -> bool {
@@ -146,22 +198,24 @@ impl<E: Edit + ?Sized> Rewrite<'_, '_, E> {
         let begin = self.position(at.whole.start);
         let body_begin = self.position(at.body.start);
         let shown = match depth {
-            RESOURCE if self.touches.resources => self.header(depth, at),
-            SCOPE if self.touches.scopes => self.header(depth, at),
-            METRIC if self.touches.metrics => match self.edit.metric(&Body::of(&self.input[at.body.clone()]).into()) {
-                Act::Keep => Shown::Kept,
-                Act::Drop => Shown::Dropped,
-            },
+            RESOURCE if self.audience.wanted.by_all.resources => self.header(depth, at),
+            SCOPE if self.audience.wanted.by_all.scopes => self.header(depth, at),
+            METRIC if self.audience.wanted.by_all.metrics => {
+                let metric = Body::of(&self.input[at.body.clone()]).into();
+                self.audience
+                    .show(|touches| touches.metrics, |edit| edit.metric(&metric))
+                    .map_or(Shown::Kept, Shown::Dropped)
+            }
             _ => Shown::Kept,
         };
         let stays = match shown {
-            Shown::Dropped => {
-                self.dropped += count_items(&self.input[at.body.clone()], &self.levels[depth..]);
+            Shown::Dropped(by) => {
+                self.lose(depth, number, at, by);
                 false
             }
             // To leave out what was moved takes a look into the message, too.
             Shown::Moved => self.messages(depth, at.body.clone(), number, &shown),
-            Shown::Kept => depth >= self.entered || self.messages(depth, at.body.clone(), number, &shown),
+            Shown::Kept => depth >= self.audience.wanted.depth || self.messages(depth, at.body.clone(), number, &shown),
         };
         if stays {
             self.end(at, body_begin);
@@ -170,6 +224,20 @@ impl<E: Edit + ?Sized> Rewrite<'_, '_, E> {
             self.leave_out(&at.whole);
         }
         stays
+    }
+
+    /// Counts the items of a message that an edit dropped. Those that the edits before it would have dropped are theirs:
+    /// they are shown them, and what they make of the message is left out with it.
+    fn lose(&mut self, depth: usize, number: u32, at: &Extent, by: usize) {
+        let items = count_items(&self.input[at.body.clone()], &self.levels[depth..]);
+        let before = self.audience.dropped_by(by);
+        if self.audience.wanted.by_each[..by].iter().any(|touches| self::depth(*touches, self.signal) > depth) {
+            let shown_to = mem::replace(&mut self.audience.shown_to, by);
+            self.messages(depth, at.body.clone(), number, &Shown::Kept);
+            self.audience.shown_to = shown_to;
+        }
+        let earlier = self.audience.dropped_by(by) - before;
+        self.audience.tally.dropped[by] += items.saturating_sub(earlier);
     }
 
     /// Shows the resource or the scope of a message, and writes it if it changed.
@@ -185,17 +253,20 @@ impl<E: Edit + ?Sized> Rewrite<'_, '_, E> {
             }
         };
         let message = header.as_ref().map_or(&[][..], |header| &self.input[header.body.clone()]);
-        let act = if depth == RESOURCE {
-            self.edit.resource(&mut self.around.of(message, RESOURCE_ATTRIBUTES))
+        let Rewrite { audience, around: desk, .. } = self;
+        let dropped = if depth == RESOURCE {
+            let mut resource = desk.of(message, RESOURCE_ATTRIBUTES);
+            audience.show(|touches| touches.resources, |edit| edit.resource(&mut resource))
         } else {
-            let attributes = self.around.of(message, SCOPE_ATTRIBUTES);
-            self.edit.scope(&mut ScopeMut { message, attributes })
+            let mut scope = ScopeMut { message, attributes: desk.of(message, SCOPE_ATTRIBUTES) };
+            audience.show(|touches| touches.scopes, |edit| edit.scope(&mut scope))
         };
-        if act == Act::Drop {
-            return Shown::Dropped;
+        if let Some(by) = dropped {
+            return Shown::Dropped(by);
         }
-        let stays_absent = header.is_none() && self.around.edited_len(message) == 0;
-        if !self.around.is_changed || stays_absent {
+        let pieces = &self.around.pieces;
+        let stays_absent = header.is_none() && pieces.edited_len(message) == 0;
+        if !pieces.is_changed || stays_absent {
             return Shown::Kept;
         }
         let stood = match &header {
@@ -203,7 +274,7 @@ impl<E: Edit + ?Sized> Rewrite<'_, '_, E> {
             _ => around.body.start..around.body.start,
         };
         self.copy(stood.start);
-        self.around.write(HEADER, message, &mut self.out);
+        self.around.pieces.write(HEADER, message, &mut self.out);
         self.copied = stood.end;
         if header.is_some() && follows_others { Shown::Moved } else { Shown::Kept }
     }
@@ -212,15 +283,15 @@ impl<E: Edit + ?Sized> Rewrite<'_, '_, E> {
     #[inline]
     fn item(&mut self, kind: ItemKind, number: u32, at: &Extent) -> bool {
         let message = &self.input[at.body.clone()];
-        let attributes = self.item.of(message, kind.attributes());
-        if self.edit.item(&mut ItemMut { kind, message, attributes }) == Act::Drop {
+        let mut item = ItemMut { kind, message, attributes: self.item.of(message, kind.attributes()) };
+        if let Some(by) = self.audience.show(|touches| touches.items, |edit| edit.item(&mut item)) {
             self.leave_out(&at.whole);
-            self.dropped += 1;
+            self.audience.tally.dropped[by] += 1;
             return false;
         }
-        if self.item.is_changed {
+        if self.item.pieces.is_changed {
             self.copy(at.whole.start);
-            self.item.write(number, message, &mut self.out);
+            self.item.pieces.write(number, message, &mut self.out);
             self.copied = at.whole.end;
         }
         true

@@ -7,6 +7,7 @@ mod edit;
 mod generate;
 mod json;
 mod mutate;
+mod normalise;
 pub(crate) mod payload;
 mod rebuild;
 mod split;
