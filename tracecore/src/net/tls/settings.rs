@@ -168,6 +168,6 @@ pub enum TlsConfigError {
         key: Place,
         /// Why.
         #[source]
-        source: rustls::Error,
+        source: Box<rustls::Error>,
     },
 }

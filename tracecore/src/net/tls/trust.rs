@@ -42,7 +42,7 @@ pub(super) fn client_config(settings: &TlsClientConfig) -> Result<ClientConfig, 
     builder.with_client_auth_cert(certificates, secret).map_err(|source| TlsConfigError::Identity {
         certificate,
         key,
-        source,
+        source: source.into(),
     })
 }
 
