@@ -17,7 +17,7 @@ type Stage = (&'static str, &'static [&'static str], Option<(&'static str, &'sta
 /// The last stage is the README's test command, so that the runner's closing lines are the last on standard output. The
 /// tests of the whole run once more without events, those left out that run no service. The other tests have nothing to
 /// switch off: those of the libraries test the bus itself or run no service, and the simulation's oracle reads events.
-const STAGES: [Stage; 4] = [
+const STAGES: [Stage; 5] = [
     ("format", &["fmt", "--all", "--check"], None),
     ("lint", &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], None),
     (
@@ -25,6 +25,7 @@ const STAGES: [Stage; 4] = [
         &["test", "--workspace", "--test", "it", "--", "--skip", "ui::", "--skip", "expand::", "--skip", "generated::"],
         Some(WITHOUT_EVENTS),
     ),
+    ("fuzz", &["run", "--quiet", "--package", "xtask", "--", "fuzz"], None),
     ("test", &["test", "--workspace"], None),
 ];
 

@@ -4,6 +4,7 @@ mod bench;
 mod bench_check;
 mod ci;
 mod coverage;
+mod fuzz;
 mod gen_files;
 mod soak;
 mod tidy;
@@ -35,6 +36,8 @@ enum Task {
     Ci,
     /// Measure which lines the tests run: exit 1 if a crate is below its floor; needs cargo-tarpaulin
     Coverage,
+    /// Run the fuzz targets: exit 1 if one finds something; needs cargo-fuzz
+    Fuzz(fuzz::Args),
     /// Rewrite the generated files: schemas, expansions, golden outputs, compiler messages
     Gen,
     /// Run what is too long for every submission: the suite over and over, properties with many cases
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Task::BenchCheck(args) => bench_check::run(&args),
         Task::Ci => ci::run(),
         Task::Coverage => coverage::run(),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::Gen => gen_files::run(),
         Task::Soak(args) => soak::run(&args),
         Task::Tidy => tidy::run(),
