@@ -19,6 +19,7 @@ mod lifecycle;
 mod memory;
 mod otlp_grpc;
 mod otlp_http;
+mod otlp_receiver;
 mod outage;
 mod pipelines;
 mod prometheus_exporter;

@@ -9,6 +9,7 @@
 //! beside the batches (the heap's own losses, connections, compression) is the rest of it. Deliberately absent: memory that
 //! the allocator keeps after it was freed; [`Memory::resident`] includes it.
 
+mod arriving;
 mod limit;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
+pub(crate) use self::arriving::Arriving;
 use crate::signal::Batch;
 
 /// What batches may hold of what the process may use: a half. The other half is for what is made of them on their way out
