@@ -23,6 +23,7 @@ mod memory;
 mod otlp_grpc;
 mod otlp_http;
 mod otlp_queue;
+mod otlp_receiver;
 mod outage;
 mod pipelines;
 mod prometheus_exporter;

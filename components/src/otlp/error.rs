@@ -8,6 +8,8 @@ use tracecore::net::tls::TlsConfigError;
 use tracecore::otlp::compression::{CompressError, LevelError};
 use tracecore::prelude::*;
 
+use super::HeaderError;
+
 /// Characters of a backend's message that are told: the rest is most often a page of HTML.
 const MESSAGE_CHARS: usize = 300;
 
@@ -23,8 +25,8 @@ pub(crate) enum Error {
     #[error("authority: is no name of a host")]
     Authority(#[source] http::Error),
     /// A header cannot be sent.
-    #[error("headers: `{name}` {why}")]
-    Header { name: String, why: &'static str },
+    #[error("headers: {0}")]
+    Header(#[from] HeaderError),
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(TlsConfigError),

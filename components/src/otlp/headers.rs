@@ -5,23 +5,29 @@ use std::collections::BTreeMap;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tracecore::prelude::*;
 
-use super::Error;
-
 /// Names the span that a request is a part of (W3C Trace Context).
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// What the exporter or the connection says itself, besides what begins with `grpc-`.
+/// What tracecore or the connection says itself, besides what begins with `grpc-`.
 const OURS: [&str; 8] =
     ["connection", "content-encoding", "content-length", "content-type", "host", "te", "transfer-encoding", "upgrade"];
 
-/// The headers of the setting `headers`.
-pub(crate) fn configured(settings: &BTreeMap<String, Secret>) -> Result<HeaderMap, Error> {
+/// A setting that can be no header.
+#[derive(Debug, thiserror::Error)]
+#[error("`{name}` {why}")]
+pub(crate) struct HeaderError {
+    name: String,
+    why: &'static str,
+}
+
+/// The headers of a setting such as `headers`.
+pub(crate) fn configured(settings: &BTreeMap<String, Secret>) -> Result<HeaderMap, HeaderError> {
     let mut headers = HeaderMap::with_capacity(settings.len());
     for (name, value) in settings {
-        let refused = |why| Error::Header { name: name.clone(), why };
+        let refused = |why| HeaderError { name: name.clone(), why };
         let header = HeaderName::try_from(name).map_err(|_| refused("is no name of a header"))?;
         if OURS.contains(&header.as_str()) || header.as_str().starts_with("grpc-") {
-            return Err(refused("is set by the exporter"));
+            return Err(refused("is set by tracecore"));
         }
         let value = HeaderValue::try_from(value.expose());
         let mut value = value.map_err(|_| refused("has a value that no header can have (not shown)"))?;
@@ -59,7 +65,7 @@ mod tests {
             [("a b", "hunter2"), ("", "hunter2"), ("x", "hunter2\n"), ("TE", "hunter2"), ("grpc-timeout", "hunter2")]
         {
             let error = read(name, value).unwrap_err();
-            assert!(error.starts_with(&format!("headers: `{name}` ")) && !error.contains("hunter2"), "{error}");
+            assert!(error.starts_with(&format!("`{name}` ")) && !error.contains("hunter2"), "{error}");
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::component::Component;
 use crate::emit::Origin;
 use crate::error::ErrorKind;
 use crate::events::{ConnectionEvent, ResourceEvent};
+use crate::memory::Memory;
 use crate::net::{
     Accept, Closed, Finished, HttpService, Limits, ListenerFailed, Method, Observer, RequestSpan, serve_component,
 };
@@ -134,6 +135,14 @@ impl Observer for ServerObserver {
         if let Some(ingest) = &self.ingest {
             ingest.answered(request.status_class(), request.took);
         }
+    }
+
+    fn memory(&self) -> Option<&Memory> {
+        Some(&self.base.shared.memory)
+    }
+
+    fn body_refused(&self) {
+        self.base.tell(|| ResourceEvent::Exhausted { resource: "memory" });
     }
 
     fn handler_panicked(&self) {

@@ -11,6 +11,7 @@
 //! that the process uses: near its limit nothing more is taken. Deliberately absent: what a component keeps of a batch
 //! beyond its delivery, which only the guard sees.
 
+mod arriving;
 mod charge;
 mod guard;
 mod limit;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub(crate) use self::arriving::Arriving;
 pub(crate) use self::charge::Charge;
 pub use self::guard::{Bounds, Guard, Look, Pressure};
 use crate::signal::Batch;
@@ -147,9 +149,13 @@ impl Memory {
         let size = batch.size() as u64;
         let before = self.0.held.fetch_add(size, Ordering::Relaxed);
         let charge = Charge::of(self, size);
-        let fits = before.saturating_add(size) <= self.0.budget;
-        let admitted = self.0.guard.as_ref().is_none_or(|guard| guard.admits(before));
-        if before == 0 || fits && admitted { Ok(charge) } else { Err(OverBudget) }
+        if before == 0 || self.has_room(before, size) { Ok(charge) } else { Err(OverBudget) }
+    }
+
+    /// Whether `more` may come to what is `held`.
+    fn has_room(&self, held: u64, more: u64) -> bool {
+        let fits = held.saturating_add(more) <= self.0.budget;
+        fits && self.0.guard.as_ref().is_none_or(|guard| guard.admits(held))
     }
 }
 

@@ -5,21 +5,18 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{Either, Full, Limited};
+use http_body_util::{Either, Full};
 use hyper::body::{Body, Incoming};
 use tower::{Service, ServiceExt};
 use tracing::{debug, error};
 
-use super::{Limits, Observer, Route};
-
-/// The body of a request. It fails with [`http_body_util::LengthLimitError`] once it is longer than
-/// [`Limits::body_bytes`]; the handler answers that with 413.
-pub type RequestBody = Limited<Incoming>;
+use super::{Limits, Observer, RequestBody, Route};
 
 /// Why the body of an answer ended before its end.
 pub(super) type BodyError = Box<dyn Error + Send + Sync>;
@@ -64,10 +61,10 @@ pub(super) async fn guarded<S: HttpService>(
     service: S,
     request: Request<Incoming>,
     limits: Limits,
-    observer: &dyn Observer,
+    observer: Arc<dyn Observer>,
 ) -> Result<Response<S::Body>, LastWord> {
     refuse(&request, limits)?;
-    let request = request.map(|body| Limited::new(body, limits.body_bytes));
+    let request = request.map(|body| RequestBody::new(body, limits.body_bytes, Arc::clone(&observer)));
     let handled = AssertUnwindSafe(service.handle(request)).catch_unwind();
     handled.await.map_err(|panic| {
         observer.handler_panicked();

@@ -31,6 +31,15 @@ pub const MAX_CONTROL_FRAMES: u32 = 1000;
 /// How long the answer to a ping may take.
 pub const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// How long a client has to let pass between two pings, as gRPC has it (`doc/keepalive.md` there).
+pub const MIN_PING_INTERVAL: Duration = Duration::from_secs(5 * 60);
+
+/// The same while it has no request under way, unless it may ping then too.
+pub(super) const MIN_IDLE_PING_INTERVAL: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// Pings that came too soon and are forgiven; one more ends the connection. An answer makes good for those before it.
+pub(super) const MAX_EARLY_PINGS: u32 = 2;
+
 /// The limits of HTTP/2. The default is made of the constants of this module, without a limit on age and without pings:
 /// a client that has gone silently is found by [`super::Limits::idle`].
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +62,11 @@ pub struct Http2 {
     pub ping_interval: Option<Duration>,
     /// How long its answer may take; the connection is closed. See [`PING_TIMEOUT`].
     pub ping_timeout: Duration,
+    /// How long the client has to let pass between two pings of its own; a client that does not is told
+    /// `too_many_pings`, and the connection is closed. See [`MIN_PING_INTERVAL`].
+    pub min_ping_interval: Duration,
+    /// Whether that holds while no request is under way; otherwise it has to let pass two hours then.
+    pub pings_without_stream: bool,
 }
 
 impl Default for Http2 {
@@ -67,6 +81,8 @@ impl Default for Http2 {
             max_age_grace: None,
             ping_interval: None,
             ping_timeout: PING_TIMEOUT,
+            min_ping_interval: MIN_PING_INTERVAL,
+            pings_without_stream: false,
         }
     }
 }

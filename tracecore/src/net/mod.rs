@@ -15,6 +15,7 @@
 //! connection task, so that a slow handshake holds up its own connection and never the accept loop.
 
 mod bind;
+mod body;
 mod client;
 mod component;
 mod connection;
@@ -34,17 +35,20 @@ use std::time::Duration;
 
 use http::{Extensions, HeaderMap};
 
+use crate::memory::Memory;
+
 pub use bind::{Accept, BindError, Bound};
+pub use body::{NoMemory, RequestBody};
 pub use client::{
     Answer, CONNECT_TIMEOUT, Client, ClientError, ClientLimits, ClientSettings, Connect, ConnectFailure,
     EXCHANGE_TIMEOUT, Http2Settings, Keepalive, MAX_ANSWER_BYTES, POOL_IDLE_TIMEOUT, POOL_MAX_IDLE, Payload,
     PoolHealth, PoolObserver, Protocol, Stream, Tcp,
 };
 pub use component::{ListenerFailed, serve_component};
-pub use handler::{HttpService, RequestBody};
+pub use handler::HttpService;
 pub use http2::{
-    CONNECTION_WINDOW_BYTES, Http2, MAX_CONTROL_FRAMES, MAX_FRAME_BYTES, MAX_PENDING_RESETS, MAX_STREAMS, PING_TIMEOUT,
-    STREAM_WINDOW_BYTES,
+    CONNECTION_WINDOW_BYTES, Http2, MAX_CONTROL_FRAMES, MAX_FRAME_BYTES, MAX_PENDING_RESETS, MAX_STREAMS,
+    MIN_PING_INTERVAL, PING_TIMEOUT, STREAM_WINDOW_BYTES,
 };
 pub use request::{Finished, Method, RequestSpan, Route};
 pub use server::{Server, serve};
@@ -221,6 +225,14 @@ pub trait Observer: Send + Sync + 'static {
 
     /// A handler, or the body of its answer, panicked.
     fn handler_panicked(&self) {}
+
+    /// The memory that the bodies of requests are charged to while they come; `None` for a server that takes none.
+    fn memory(&self) -> Option<&Memory> {
+        None
+    }
+
+    /// There was no memory for the body of a request: it fails with [`NoMemory`].
+    fn body_refused(&self) {}
 
     /// The server ended. Called once.
     fn exited(&self, _why: Exit) {}

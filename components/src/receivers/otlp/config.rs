@@ -1,9 +1,10 @@
 //! Settings of the `otlp` receiver. Keys and defaults are the Collector's, but for the limits that it does not have.
 
+use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
 
 use tracecore::config::{Named, ServerAuth, ServerTls};
-use tracecore::net::{Http2, Limits, MAX_STREAMS};
+use tracecore::net::{Http2, Limits, MAX_STREAMS, MIN_PING_INTERVAL};
 use tracecore::otlp;
 use tracecore::otlp::compression::Encoding;
 use tracecore::prelude::*;
@@ -90,6 +91,21 @@ pub(super) struct Keepalive {
     /// What the server does.
     #[default]
     pub(super) server_parameters: ServerParameters,
+    /// What clients may do.
+    #[default]
+    pub(super) enforcement_policy: EnforcementPolicy,
+}
+
+/// How often clients may ask whether the server is there. One that asks more often is told so, and its connection is
+/// closed: gRPC clients then ask less.
+#[config]
+pub(super) struct EnforcementPolicy {
+    /// How long a client has to wait before it asks again, unless it was answered a request meanwhile.
+    #[default(Period::secs(MIN_PING_INTERVAL.as_secs()))]
+    pub(super) min_time: Period,
+    /// Whether that holds while it has no request under way. Otherwise it has to wait two hours then.
+    #[default(false)]
+    pub(super) permit_without_stream: bool,
 }
 
 /// What the server does about connections that are idle, old or dead.
@@ -118,6 +134,7 @@ impl Grpc {
     pub(super) fn limits(&self) -> Limits {
         let ServerParameters { max_connection_idle, max_connection_age, max_connection_age_grace, time, timeout } =
             self.keepalive.server_parameters;
+        let EnforcementPolicy { min_time, permit_without_stream } = self.keepalive.enforcement_policy;
         Limits {
             request: self.request_timeout.get(),
             idle: max_connection_idle.get(),
@@ -131,6 +148,8 @@ impl Grpc {
                 max_age_grace: max_connection_age_grace.map(Period::get),
                 ping_interval: time.map(Period::get),
                 ping_timeout: timeout.get(),
+                min_ping_interval: min_time.get(),
+                pings_without_stream: permit_without_stream,
                 ..Http2::default()
             }),
             ..Limits::default()
@@ -159,6 +178,9 @@ pub(super) struct Http {
     /// What a body may be compressed with, and `""` for not at all; others are refused.
     #[default(vec![Compression::None, Compression::Gzip, Compression::Zstd, Compression::Zlib, Compression::Deflate])]
     pub(super) compression_algorithms: Vec<Compression>,
+    /// Headers of every answer. Their values are shown nowhere.
+    #[default]
+    pub(super) response_headers: BTreeMap<String, Secret>,
     /// Which pages of other origins browsers may send from. Without it, none.
     pub(super) cors: Option<Cors>,
     /// How many clients may be connected; further ones wait.

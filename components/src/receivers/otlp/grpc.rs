@@ -19,7 +19,7 @@ use tracecore::otlp::{grpc_path, signal_of_grpc_path};
 use tracecore::prelude::*;
 use tracecore::time::Instant;
 
-use super::intake::Intake;
+use super::intake::{Intake, broken};
 use super::message::{Collector, too_large};
 use super::reply::Reply;
 
@@ -128,7 +128,7 @@ fn encoding(headers: &HeaderMap) -> Option<Encoding> {
 async fn collect(mut body: RequestBody, limit: usize) -> Result<(bool, Bytes), Status> {
     let mut collector = Collector::new(limit);
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Status::new(Code::Cancelled, error.to_string()))?;
+        let frame = frame.map_err(|error| broken(&*error))?;
         // Trailers of a request mean nothing.
         if let Ok(piece) = frame.into_data() {
             collector.push(piece)?;

@@ -21,10 +21,8 @@ use tracecore::prelude::*;
 
 use super::config::{self, Cors};
 use super::cors;
-use super::intake::Intake;
-
-/// The least that is reserved for a body that comes in pieces, in bytes.
-const MIN_RESERVE: usize = 16 * 1024;
+use super::intake::{Intake, broken};
+use super::pieces::Pieces;
 
 /// The service of one listener.
 #[derive(Clone)]
@@ -39,10 +37,12 @@ struct Shared {
     /// These as the value of `accept-encoding`.
     accepted: HeaderValue,
     cors: Option<Cors>,
+    /// Of every answer.
+    headers: HeaderMap,
 }
 
 impl Http {
-    pub(super) fn new(intake: Intake, config: &config::Http) -> Self {
+    pub(super) fn new(intake: Intake, config: &config::Http, headers: HeaderMap) -> Self {
         let encodings: Vec<Encoding> = config.compression_algorithms.iter().map(|named| named.encoding()).collect();
         let names: Vec<&str> = encodings.iter().map(|encoding| encoding.as_str()).collect();
         Http(Arc::new(Shared {
@@ -56,6 +56,7 @@ impl Http {
             accepted: HeaderValue::try_from(names.join(", ")).unwrap_or(HeaderValue::from_static("identity")),
             encodings,
             cors: config.cors.clone(),
+            headers,
         }))
     }
 }
@@ -64,15 +65,24 @@ impl HttpService for Http {
     type Body = Full<Bytes>;
 
     async fn handle(self, request: Request<RequestBody>) -> Response<Full<Bytes>> {
+        let mut answer = self.0.answer(request).await;
+        if !self.0.headers.is_empty() {
+            answer.headers_mut().extend(self.0.headers.clone());
+        }
+        answer
+    }
+}
+
+impl Shared {
+    async fn answer(&self, request: Request<RequestBody>) -> Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
         let format = format(&head.headers);
-        let shared = &*self.0;
-        let Some((signal, _)) = shared.paths.iter().find(|(_, path)| path == head.uri.path()) else {
+        let Some((signal, _)) = self.paths.iter().find(|(_, path)| path == head.uri.path()) else {
             let unknown = Status::new(Code::NotFound, "nothing is taken at this path");
             return Failure { http: StatusCode::NOT_FOUND, status: unknown }.response(format.unwrap_or(Format::Json));
         };
-        let mut answer = match (&head.method, &shared.cors) {
-            (&Method::POST, _) => shared.post(*signal, format, &head, body).await,
+        let mut answer = match (&head.method, &self.cors) {
+            (&Method::POST, _) => self.post(*signal, format, &head, body).await,
             (&Method::OPTIONS, Some(cors)) => {
                 let mut answer = Response::default();
                 *answer.status_mut() = StatusCode::NO_CONTENT;
@@ -90,9 +100,7 @@ impl HttpService for Http {
         answer.extensions_mut().insert(Route(otlp::path(*signal)));
         answer
     }
-}
 
-impl Shared {
     async fn post(
         &self,
         signal: Signal,
@@ -154,33 +162,23 @@ impl Shared {
         })
     }
 
-    /// Reads the body. Nothing is reserved by what its length is said to be.
+    /// Reads the body into a buffer of its own: its pieces are slices of what the connection reads into.
     async fn collect(&self, mut body: RequestBody) -> Result<Bytes, Failure> {
-        if usize::try_from(body.size_hint().lower()).is_ok_and(|declared| declared > self.limit) {
+        let declared = usize::try_from(body.size_hint().exact().unwrap_or_default()).unwrap_or(usize::MAX);
+        if declared > self.limit {
             return Err(self.too_large());
         }
-        let mut one = Bytes::new();
-        let mut more = Vec::new();
+        let most = if declared > 0 { declared } else { self.limit };
+        let mut pieces = Pieces::default();
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| Status::new(Code::Cancelled, error.to_string()))?;
+            let frame = frame.map_err(|error| broken(&*error))?;
             let Ok(piece) = frame.into_data() else { continue };
-            if one.is_empty() && more.is_empty() {
-                one = piece;
-                continue;
-            }
-            let taken = std::mem::take(&mut one);
-            let room = taken.len() + piece.len();
-            if more.capacity() - more.len() < room {
-                more.reserve_exact(room.max(more.len()).max(MIN_RESERVE).min(self.limit.max(room)));
-            }
-            more.extend_from_slice(&taken);
-            more.extend_from_slice(&piece);
-            if more.len() > self.limit {
+            if piece.len() > self.limit - pieces.len() {
                 return Err(self.too_large());
             }
+            pieces.push(&piece, most);
         }
-        let body = if more.is_empty() { one } else { more.into() };
-        if body.len() > self.limit { Err(self.too_large()) } else { Ok(body) }
+        Ok(pieces.finish())
     }
 
     fn too_large(&self) -> Failure {

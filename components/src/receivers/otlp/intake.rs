@@ -1,14 +1,23 @@
 //! From a request's message to its verdict, the same for gRPC and HTTP.
 
+use std::error::Error;
+use std::time::Duration;
+use std::{io, iter};
+
 use bytes::Bytes;
 use http::HeaderMap;
 use http::request::Parts;
 use tokio::time::timeout_at;
+use tracecore::error::Report;
+use tracecore::net::NoMemory;
 use tracecore::otlp::grpc::Code;
 use tracecore::otlp::status::Status;
 use tracecore::prelude::*;
 use tracecore::signal::Metadata;
 use tracecore::time::Instant;
+
+/// How long a client is asked to wait for memory: the bodies that fill it have come, or were given up, by then.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The way into the pipelines, and what goes with a batch.
 #[derive(Clone)]
@@ -51,6 +60,21 @@ impl Intake {
             }
         }
     }
+}
+
+/// Why a body did not come to its end. What is malformed will never be right; whoever went away may come again.
+pub(super) fn broken(error: &(dyn Error + 'static)) -> Status {
+    let mut causes = iter::successors(Some(error), |error| (*error).source());
+    if error.is::<NoMemory>() {
+        let full = Status::new(Code::Unavailable, "there is no memory for the request now: try again later");
+        return Status { retry_after: Some(RETRY_AFTER), ..full };
+    }
+    let malformed = causes.any(|cause| {
+        let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        matches!(kind, Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData))
+    });
+    let code = if malformed { Code::InvalidArgument } else { Code::Cancelled };
+    Status::new(code, format!("the body does not come to its end: {}", Report(error)))
 }
 
 fn too_late() -> Status {

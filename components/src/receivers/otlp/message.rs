@@ -4,14 +4,13 @@
 //! of it; a large message that came in one DATA frame is a slice of it, without a copy. How the body is cut into frames
 //! changes nothing of what is read.
 
-use std::fmt;
+use std::{fmt, mem};
 
 use bytes::Bytes;
 use tracecore::otlp::grpc::{Code, Prefix};
 use tracecore::otlp::status::Status;
 
-/// The least that is reserved for a message that comes in pieces, in bytes.
-const MIN_RESERVE: usize = 16 * 1024;
+use super::pieces::Pieces;
 
 /// What has come of the message.
 #[derive(Debug)]
@@ -26,7 +25,7 @@ enum State {
     /// So many bytes of the prefix.
     Prefix([u8; Prefix::SIZE], usize),
     /// Pieces of the message, at least one missing.
-    Pieces(Prefix, Vec<u8>),
+    Pieces(Prefix, Pieces),
     /// All of it.
     Whole(Prefix, Bytes),
 }
@@ -55,7 +54,7 @@ impl Collector {
                 return Err(too_large(length, self.limit));
             }
             if piece.len() < length {
-                self.state = State::Pieces(prefix, Vec::new());
+                self.state = State::Pieces(prefix, Pieces::default());
             } else {
                 let rest = piece.split_off(length);
                 self.state = State::Whole(prefix, own(piece));
@@ -63,15 +62,11 @@ impl Collector {
             }
         }
         if let State::Pieces(prefix, message) = &mut self.state {
-            let missing = length(*prefix) - message.len();
-            let taken = piece.split_to(piece.len().min(missing));
-            if message.capacity() - message.len() < taken.len() {
-                let doubled = message.len().max(MIN_RESERVE).max(taken.len());
-                message.reserve_exact(doubled.min(missing));
-            }
-            message.extend_from_slice(&taken);
-            if taken.len() == missing {
-                self.state = State::Whole(*prefix, std::mem::take(message).into());
+            let length = length(*prefix);
+            let taken = piece.split_to(piece.len().min(length - message.len()));
+            message.push(&taken, length);
+            if message.len() == length {
+                self.state = State::Whole(*prefix, mem::take(message).finish());
             }
         }
         if piece.is_empty() {
@@ -113,4 +108,50 @@ fn length(prefix: Prefix) -> usize {
 pub(super) fn too_large(size: impl fmt::Display, limit: usize) -> Status {
     let message = format!("a message of {size} bytes, at most {limit} are taken: raise max_recv_msg_size_mib");
     Status::new(Code::ResourceExhausted, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: usize = 4 << 20;
+
+    fn read(pieces: &[&[u8]]) -> Result<(bool, Bytes), Code> {
+        let mut collector = Collector::new(LIMIT);
+        for piece in pieces {
+            collector.push(Bytes::copy_from_slice(piece)).map_err(|status| status.code)?;
+        }
+        collector.finish().map_err(|status| status.code)
+    }
+
+    #[test]
+    fn how_a_body_is_cut_changes_nothing() {
+        let body = [&Prefix { compressed: true, length: 7 }.encode()[..], b"message"].concat();
+        let two = [&body[..], &[0]].concat();
+        for a in 0..=body.len() {
+            for b in a..=body.len() {
+                let pieces = [&body[..a], &body[a..b], &body[b..]];
+                assert_eq!(read(&pieces), Ok((true, Bytes::from_static(b"message"))), "cut at {a} and {b}");
+                assert_eq!(read(&[&two[..a], &two[a..b], &two[b..]]), Err(Code::Unimplemented), "cut at {a} and {b}");
+                let cut = read(&pieces[..2]);
+                match b {
+                    0 => assert_eq!(cut, Err(Code::Unimplemented), "there is no message"),
+                    b if b < body.len() => assert_eq!(cut, Err(Code::Internal), "it ends in the middle"),
+                    _ => assert!(cut.is_ok()),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_reserved_by_what_the_prefix_says() {
+        let mut collector = Collector::new(LIMIT);
+        let prefix = Prefix { compressed: false, length: LIMIT as u32 };
+        collector.push(Bytes::copy_from_slice(&prefix.encode())).unwrap();
+        collector.push(Bytes::from_static(b"one")).unwrap();
+        let State::Pieces(_, pieces) = &collector.state else { panic!("{collector:?}") };
+        assert!(pieces.room() <= 16 * 1024, "{} bytes", pieces.room());
+        let over = Prefix { compressed: false, length: LIMIT as u32 + 1 };
+        assert_eq!(read(&[&over.encode()]), Err(Code::ResourceExhausted), "before any of it comes");
+    }
 }

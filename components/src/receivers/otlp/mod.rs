@@ -11,10 +11,12 @@ mod grpc;
 mod http;
 mod intake;
 mod message;
+mod pieces;
 mod reply;
 
 use std::sync::Arc;
 
+use ::http::HeaderMap;
 use tracecore::net::{BindError, Bound};
 use tracecore::prelude::*;
 
@@ -22,11 +24,13 @@ use self::config::Config;
 use self::grpc::Grpc;
 use self::http::Http;
 use self::intake::Intake;
+use crate::otlp::{HeaderError, configured};
 
 /// Takes traces, metrics and logs over OTLP: gRPC, and HTTP with protobuf or JSON.
 #[receiver("otlp", aliases = ["otlpreceiver"], config = Config, error = Error)]
 struct Otlp {
     config: Config,
+    response_headers: HeaderMap,
 }
 
 /// What can go wrong.
@@ -36,6 +40,10 @@ enum Error {
     #[error("`protocols` names none: write `grpc:`, `http:` or both beneath it")]
     #[kind(Init)]
     NoProtocol,
+    /// An answer cannot have such a header.
+    #[error("protocols.http.response_headers: {0}")]
+    #[kind(Init)]
+    Header(HeaderError),
     /// The port is taken, or the address is not one of this machine.
     #[error(transparent)]
     #[kind(Init)]
@@ -48,7 +56,9 @@ impl Receiver for Otlp {
         if protocols.grpc.0.is_none() && protocols.http.0.is_none() {
             return Err(Error::NoProtocol);
         }
-        Ok(Otlp { config })
+        let response_headers = protocols.http.0.as_ref().map(|http| configured(&http.response_headers));
+        let response_headers = response_headers.transpose().map_err(Error::Header)?.unwrap_or_default();
+        Ok(Otlp { config, response_headers })
     }
 
     async fn start(&mut self, cx: &Cx<Self>) -> Result<(), Error> {
@@ -60,7 +70,7 @@ impl Receiver for Otlp {
         if let Some(config) = &self.config.protocols.http.0 {
             let listener = listen(cx, "http", &config.endpoint).await?;
             let intake = Intake { emitter: cx.emitter().clone(), include_metadata: config.include_metadata };
-            cx.serve(listener, Http::new(intake, config), config.limits());
+            cx.serve(listener, Http::new(intake, config, self.response_headers.clone()), config.limits());
         }
         Ok(())
     }

@@ -14,7 +14,9 @@ const HEAD_BYTES: usize = 9;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const PING: u8 = 6;
 const CONTINUATION: u8 = 9;
+const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
 
 /// Where in the frames a client is.
@@ -31,6 +33,10 @@ pub(super) struct Frames {
     in_block: bool,
     /// Frames in a row that are no part of a request.
     control: u32,
+    /// Pings that ask for an answer and were not looked at.
+    pings: u32,
+    /// The last stream that was opened.
+    last_stream: u32,
 }
 
 /// What a read has brought.
@@ -48,7 +54,9 @@ pub(super) enum Read {
 
 impl Frames {
     pub(super) fn new() -> Self {
-        Frames { rest: PREFACE_BYTES, kind: HEADERS, head: [0; HEAD_BYTES], have: 0, in_block: false, control: 0 }
+        let head = [0; HEAD_BYTES];
+        let (rest, kind) = (PREFACE_BYTES, HEADERS);
+        Frames { rest, kind, head, have: 0, in_block: false, control: 0, pings: 0, last_stream: 0 }
     }
 
     pub(super) fn read(&mut self, mut bytes: &[u8]) -> Read {
@@ -78,13 +86,28 @@ impl Frames {
         }
     }
 
+    /// The pings that have come since the last time.
+    pub(super) fn take_pings(&mut self) -> u32 {
+        std::mem::take(&mut self.pings)
+    }
+
+    /// The last stream that was opened, 0 for none.
+    pub(super) fn last_stream(&self) -> u32 {
+        self.last_stream
+    }
+
     /// A head is complete: gives how many frames in a row are no part of a request.
     fn begin(&mut self) -> u32 {
-        let [a, b, c, kind, flags, ..] = self.head;
+        let [a, b, c, kind, flags, stream @ ..] = self.head;
         (self.have, self.kind) = (0, kind);
         self.rest = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
         if matches!(kind, HEADERS | CONTINUATION) {
             self.in_block = flags & END_HEADERS == 0;
+        }
+        match kind {
+            HEADERS => self.last_stream = u32::from_be_bytes(stream),
+            PING if flags & ACK == 0 => self.pings += 1,
+            _ => {}
         }
         let requests = kind == HEADERS || kind == DATA && self.rest > 0;
         self.control = if requests { 0 } else { self.control + 1 };
@@ -135,9 +158,13 @@ mod tests {
 
     #[test]
     fn control_frames_are_counted_between_requests() {
-        let (ping, headers) = (frame(6, 0, 8), frame(HEADERS, END_HEADERS, 1));
+        let (ping, headers) = (frame(PING, 0, 8), frame(HEADERS, END_HEADERS, 1));
         let mut frames = Frames::new();
         frames.read(&[b'p'; PREFACE_BYTES]);
+        frames.read(&headers);
+        frames.read(&frame(PING, ACK, 8));
+        assert_eq!((frames.take_pings(), frames.last_stream()), (0, 1), "an answer asks for nothing");
+        frames.read(&headers);
         for _ in 0..2 {
             for _ in 0..MAX_CONTROL_FRAMES {
                 assert_eq!(frames.read(&ping), Read::Whole);
@@ -148,5 +175,6 @@ mod tests {
             frames.read(&ping);
         }
         assert_eq!(frames.read(&ping), Read::Flood);
+        assert_eq!((frames.take_pings(), frames.take_pings()), (3 * MAX_CONTROL_FRAMES + 1, 0));
     }
 }

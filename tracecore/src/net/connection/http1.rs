@@ -26,11 +26,15 @@ use super::after;
 use super::answer::{Answer, Follow};
 use crate::net::handler::{HttpService, guarded, too_slow};
 use crate::net::request::Exchange;
-use crate::net::{Closed, Limits, Observer};
+use crate::net::{Closed, Limits, MAX_BODY_BYTES, Observer};
 use crate::time::Instant;
 
 /// The smallest read buffer that hyper accepts, in bytes.
 const MIN_READ_BUFFER: usize = 8 * 1024;
+
+/// The largest read buffer of a server that takes uploads, in bytes: a body of a megabyte comes in sixteen reads. hyper
+/// grows it to that as reads fill it.
+const UPLOAD_READ_BUFFER: usize = 64 * 1024;
 
 /// As [`super::run`].
 pub(super) async fn run<Io, S>(
@@ -48,9 +52,7 @@ where
     let io = TokioIo::new(Watched { io, progress: progress.clone() });
     let handler = Handler { service, limits, observer, progress: progress.clone() };
     let mut http = http1::Builder::new();
-    http.header_read_timeout(None)
-        .max_header_size(limits.header_bytes)
-        .max_buf_size(limits.header_bytes.max(MIN_READ_BUFFER));
+    http.header_read_timeout(None).max_header_size(limits.header_bytes).max_buf_size(read_buffer(limits));
     let service = service_fn(move |request| handler.answer(request));
     let mut connection = pin!(http.serve_connection(io, service));
     let mut alarm = pin!(sleep_until(progress.deadline(&limits).0));
@@ -75,6 +77,12 @@ where
     .await
 }
 
+/// The largest read buffer, in bytes.
+fn read_buffer(limits: Limits) -> usize {
+    let of_body = if limits.body_bytes > MAX_BODY_BYTES { UPLOAD_READ_BUFFER } else { MIN_READ_BUFFER };
+    limits.header_bytes.max(of_body)
+}
+
 /// The service of one connection, with what bounds each of its requests.
 struct Handler<S> {
     service: S,
@@ -94,7 +102,7 @@ impl<S: HttpService> Handler<S> {
             (*limits, Arc::clone(observer), progress.clone(), self.service.clone());
         let (mut exchange, request) = Exchange::begin(Arc::clone(&observer), request);
         async move {
-            let answered = timeout(limits.request, guarded(service, request, limits, &*observer)).await;
+            let answered = timeout(limits.request, guarded(service, request, limits, observer)).await;
             let answered = answered.unwrap_or_else(|_elapsed| {
                 progress.request_timed_out();
                 Err(too_slow(limits))

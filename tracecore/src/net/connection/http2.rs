@@ -11,7 +11,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use http::{Request, Response};
@@ -47,8 +47,15 @@ where
     S: HttpService,
 {
     let streams = Streams::new(limits, &settings);
-    let io =
-        TokioIo::new(Watched { io, streams: streams.clone(), frames: Frames::new(), arriving: true, stalled: false });
+    let io = TokioIo::new(Watched {
+        io,
+        streams: streams.clone(),
+        settings,
+        frames: Frames::new(),
+        arriving: true,
+        stalled: false,
+        farewell: None,
+    });
     let handler = Handler { service, limits, observer, streams: streams.clone() };
     let mut http = http2::Builder::new(streams.clone());
     http.timer(TokioTimer::new())
@@ -125,7 +132,7 @@ impl<S: HttpService> Handler<S> {
             (*limits, Arc::clone(observer), streams.clone(), self.service.clone());
         let (mut exchange, request) = Exchange::begin(Arc::clone(&observer), request);
         async move {
-            let answered = streams.in_time(id, guarded(service, request, limits, &*observer)).await;
+            let answered = streams.in_time(id, guarded(service, request, limits, observer)).await;
             let response = exchange.answered::<S>(answered.unwrap_or_else(|| Err(too_slow(limits))));
             let answered = Answered { exchange: Some(exchange), ended: false };
             Ok(response.map(|body| Answer::new(body, answered)))
@@ -194,11 +201,28 @@ impl Drop for Piece {
 struct Watched<Io> {
     io: Io,
     streams: Streams,
+    settings: Http2,
     frames: Frames,
     /// The last read ended in the middle of something that must come to its end.
     arriving: bool,
     /// The last write was not taken.
     stalled: bool,
+    /// What is left to say before the connection ends. Nothing more is read.
+    farewell: Option<Bytes>,
+}
+
+/// The last frame to a client that pings too often: GOAWAY with the code and the text that make gRPC clients ping less.
+fn too_many_pings(last_stream: u32) -> Bytes {
+    const TEXT: &[u8] = b"too_many_pings";
+    const GOAWAY: u8 = 7;
+    let mut frame = BytesMut::new();
+    frame.put_uint((2 * size_of::<u32>() + TEXT.len()) as u64, 3);
+    frame.put_slice(&[GOAWAY, 0]);
+    for number in [0, last_stream, h2::Reason::ENHANCE_YOUR_CALM.into()] {
+        frame.put_u32(number);
+    }
+    frame.put_slice(TEXT);
+    frame.freeze()
 }
 
 impl<Io> Watched<Io> {
@@ -213,9 +237,18 @@ impl<Io> Watched<Io> {
 
 impl<Io: AsyncRead + Unpin> AsyncRead for Watched<Io> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.farewell.is_some() {
+            // Whoever reads flushes then, which is what the farewell waits for.
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         let result = Pin::new(&mut self.io).poll_read(cx, buf);
-        let came = match self.frames.read(&buf.filled()[before..]) {
+        let came = self.frames.read(&buf.filled()[before..]);
+        let pings = self.frames.take_pings();
+        if pings > 0 && self.streams.pinged(pings, &self.settings) {
+            self.farewell = Some(too_many_pings(self.frames.last_stream()));
+        }
+        let came = match came {
             // Nothing, or nothing new.
             Read::Whole if !self.arriving => return result,
             Read::GoesOn => return result,
@@ -250,8 +283,27 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Watched<Io> {
         self.io.is_write_vectored()
     }
 
+    /// What is flushed ends with a whole frame: there and nowhere else is a place for one more.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let Some(mut farewell) = self.farewell.take() else { return Pin::new(&mut self.io).poll_flush(cx) };
+        let said = loop {
+            if farewell.is_empty() {
+                break Pin::new(&mut self.io).poll_flush(cx);
+            }
+            let written = Pin::new(&mut self.io).poll_write(cx, &farewell);
+            match self.wrote(written) {
+                Poll::Ready(Ok(0)) => break Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(written)) => farewell.advance(written),
+                Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
+                Poll::Pending => break Poll::Pending,
+            }
+        };
+        if said.is_pending() {
+            self.farewell = Some(farewell);
+            return Poll::Pending;
+        }
+        self.streams.refuse();
+        said.map(|said| said.and(Err(io::Error::other("too many pings"))))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

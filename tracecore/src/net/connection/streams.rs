@@ -14,6 +14,7 @@ use std::task::{Context, Poll, Waker};
 use hyper::rt::Executor;
 
 use super::after;
+use crate::net::http2::{MAX_EARLY_PINGS, MIN_IDLE_PING_INTERVAL};
 use crate::net::{Closed, Http2, Limits};
 use crate::time::Instant;
 
@@ -43,6 +44,17 @@ struct State {
     leaving: Option<(Closed, Instant)>,
     /// Nothing is due before.
     earliest: Instant,
+    pings: Pings,
+}
+
+/// What the client's own pings have come to.
+#[derive(Default)]
+struct Pings {
+    last: Option<Instant>,
+    /// Those that came too soon.
+    early: u32,
+    /// A request was answered since the last one.
+    answered: bool,
 }
 
 /// A stream that is open.
@@ -89,6 +101,7 @@ impl Streams {
             retires,
             leaving: None,
             earliest: now,
+            pings: Pings::default(),
         })))
     }
 
@@ -147,6 +160,26 @@ impl Streams {
         }
     }
 
+    /// The client pings, so many times at once: whether that is too often.
+    pub(super) fn pinged(&self, times: u32, settings: &Http2) -> bool {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let interval = match state.idle {
+            Some(_) if !settings.pings_without_stream => MIN_IDLE_PING_INTERVAL,
+            _ => settings.min_ping_interval,
+        };
+        let pings = &mut state.pings;
+        for _ in 0..times {
+            let last = pings.last.replace(now);
+            if mem::take(&mut pings.answered) {
+                pings.early = 0;
+            } else if last.is_some_and(|last| now < after(last, interval)) {
+                pings.early = pings.early.saturating_add(1);
+            }
+        }
+        pings.early > MAX_EARLY_PINGS
+    }
+
     /// The client floods: the connection ends without asking it.
     pub(super) fn refuse(&self) {
         self.lock().leaving = Some((Closed::Refused, Instant::now()));
@@ -185,6 +218,7 @@ impl Streams {
         let mut state = self.lock();
         state.open[id] = None;
         state.free.push(id);
+        state.pings.answered = true;
         if state.free.len() == state.open.len() {
             let now = Instant::now();
             state.idle = Some(now);

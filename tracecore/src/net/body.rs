@@ -1,0 +1,75 @@
+//! The body of a request, on its way to the handler.
+//!
+//! Invariant: what has come of bodies that are not whole is charged to the memory of the process
+//! ([`Observer::memory`](super::Observer::memory)), however many connections and streams they come by.
+
+use std::error::Error;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body_util::Limited;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+
+use super::Observer;
+use crate::memory::Arriving;
+
+/// The body of a request. It fails with [`http_body_util::LengthLimitError`] once it is longer than
+/// [`Limits::body_bytes`](super::Limits::body_bytes), which the handler answers with 413, and with [`NoMemory`] once there is
+/// none for it, which it answers so that the client comes again.
+pub struct RequestBody {
+    inner: Limited<Incoming>,
+    observer: Arc<dyn Observer>,
+    /// What has come, from the first piece that is not all.
+    held: Option<Arriving>,
+}
+
+/// There is no memory for more of this body now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no memory for the request now")]
+pub struct NoMemory;
+
+impl RequestBody {
+    pub(super) fn new(body: Incoming, limit: usize, observer: Arc<dyn Observer>) -> Self {
+        RequestBody { inner: Limited::new(body, limit), observer, held: None }
+    }
+
+    /// Charges a piece behind which more will come.
+    fn charge(&mut self, bytes: usize) -> Result<(), NoMemory> {
+        let Some(memory) = self.observer.memory() else { return Ok(()) };
+        let held = self.held.get_or_insert_with(|| memory.arriving());
+        held.grow(bytes).map_err(|_| {
+            self.observer.body_refused();
+            NoMemory
+        })
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = Box<dyn Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Box<dyn Error + Send + Sync>>>> {
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        let coming = match &frame {
+            Some(Ok(frame)) if !self.inner.is_end_stream() => frame.data_ref().map_or(0, Bytes::len),
+            _ => 0,
+        };
+        if coming > 0 {
+            self.charge(coming)?;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
