@@ -49,7 +49,7 @@ async fn gzip_and_protobuf_are_what_nobody_has_to_ask_for() {
     accepted(&source.emit(metrics("one", 1)).await);
     let call = server.call().await;
     assert_eq!(
-        (&*call.headers["content-encoding"].as_bytes(), &*call.headers["content-type"].as_bytes()),
+        (call.headers["content-encoding"].as_bytes(), call.headers["content-type"].as_bytes()),
         (&b"gzip"[..], &b"application/x-protobuf"[..])
     );
     rig.stop().await;

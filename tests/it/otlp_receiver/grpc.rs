@@ -107,7 +107,7 @@ async fn a_call_that_is_not_one_says_what_is_wrong_with_it() {
         "http://localhost/opentelemetry.proto.collector.metrics.v1.MetricsService/Import".parse().unwrap();
     let mut of_http = plain(message(&good));
     *of_http.0.uri_mut() = "http://localhost/v1/metrics".parse().unwrap();
-    let cases: Vec<(&str, (Request<()>, Bytes), Code)> = vec![
+    let cases = [
         ("compressed, and nobody says how", plain(flagged(1, &compressed(Encoding::Gzip, &good))), Code::Internal),
         ("compressed with identity", headed("grpc-encoding", "identity"), Code::Ok),
         ("an encoding that nobody has", headed("grpc-encoding", "snappy"), Code::Unimplemented),

@@ -58,7 +58,7 @@ async fn a_certificate_may_be_for_the_name_that_the_settings_say() {
     let mut peer = Peer::secured(Asker::Grpc, &authority.identity("tenant.example")).await;
     let endpoint = Asker::Grpc.endpoint(true, peer.address());
     let source = Source::new();
-    let settings = format!("authority: tenant.example:443\n{}", AT_ONCE);
+    let settings = format!("authority: tenant.example:443\n{AT_ONCE}");
     let yaml = Asker::Grpc.yaml(&source, &endpoint, &trusting(&authority), &settings);
     let rig = Rig::start(&yaml).await;
     peer.is_sent_to(&source, "by another name").await;
