@@ -140,8 +140,12 @@ fn compare(path: &str, expected: &Value, arrived: &Value, differences: &mut Vec<
                 compare(&format!("{path}[{index}]"), expected, arrived, differences);
             }
         }
-        _ if expected.to_string() == arrived.to_string() => {}
-        _ => differences.push(format!("{path}: {arrived} instead of {expected}")),
+        _ => {
+            let [arrived, expected] = [arrived, expected].map(Value::to_string);
+            if arrived != expected {
+                differences.push(format!("{path}: {arrived} instead of {expected}"));
+            }
+        }
     }
 }
 
