@@ -6,9 +6,13 @@
 mod alerts;
 mod cli;
 mod examples;
+mod gateway;
 mod http;
+mod json_peer;
 mod link;
 mod process;
 mod prometheus;
+mod sdk;
 mod shutdown;
 mod surface;
+mod tls;

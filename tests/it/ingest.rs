@@ -12,6 +12,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tracecore::component::Role;
+use tracecore::error::Report;
 use tracecore::events::{Filter, Occurrence};
 use tracecore::net::{Client, ClientLimits};
 use tracecore::status::State;
@@ -19,7 +20,7 @@ use tracecore::testing::{
     Answer, RecordingExporter as Sink, ScriptedReceiver as Source, TestService as Rig, assert_sequence, event,
     events_enabled, metrics, needs_events, within_ceiling,
 };
-use tracecore_tests::{Backend, Server};
+use tracecore_tests::{Backend, Server, loopback};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -417,6 +418,25 @@ async fn a_request_that_does_not_end_is_cut_before_the_receiver_is_late() {
     needs_events!();
     assert!(was_told(&told, &event!("connection.closed", component = "test_server", reason = "cut")));
     assert!(was_told(&told, &event!("service.stopped", component = "test_server", reason = "graceful")));
+}
+
+#[tokio::test]
+async fn two_servers_of_a_component_do_not_share_a_socket() {
+    let (sink, address) = (Sink::new(), loopback());
+    let endpoint = format!("{{endpoint: '{address}:4317'}}");
+    let yaml = format!(
+        "
+receivers:
+  otlp: {{protocols: {{grpc: {endpoint}, http: {endpoint}}}}}
+exporters:
+  test_sink: {{key: {sink}}}
+service:
+  pipelines:
+    metrics: {{receivers: [otlp], exporters: [test_sink]}}
+"
+    );
+    let error = Report(&Rig::try_start(&yaml).await.err().unwrap()).to_string();
+    assert!(error.contains("protocols.http.endpoint") && error.contains("in use"), "{error}");
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! The runtime under simulation: many runs with faults, each a function of its seed.
 //!
-//! `SEED=7` runs that one, `SEEDS=5000` the first so many. A run that breaks a rule prints its seed, its plan and its last
-//! events. Each seed is run twice, and both runs must be the same in every event and every time.
+//! `SEED=7` runs that one, `SEEDS=5000` the first so many, both so many from that one on. A run that breaks a rule prints
+//! its seed, its plan and its last events. Each seed is run twice, and both runs must be the same in every event and
+//! every time.
 
 mod faults;
 mod isolation;
@@ -40,7 +41,7 @@ const SHOWN: usize = 3;
 fn whatever_goes_wrong_every_accepted_item_is_delivered_or_counted_and_nothing_waits_for_ever() {
     keep_quiet();
     let seeds = match (number("SEED"), number("SEEDS")) {
-        (Some(seed), _) => seed..seed + 1,
+        (Some(seed), count) => seed..seed + count.unwrap_or(1),
         (None, count) => 0..count.unwrap_or(SEEDS),
     };
     let (next, failures) = (AtomicU64::new(seeds.start), Mutex::new(Vec::new()));

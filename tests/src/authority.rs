@@ -43,10 +43,18 @@ impl Authority {
     /// # Panics
     /// When there is no temporary folder.
     pub fn new() -> Self {
+        Authority::named("an authority of the tests")
+    }
+
+    /// One of this name.
+    ///
+    /// # Panics
+    /// As [`Authority::new`].
+    pub fn named(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, "an authority of the tests");
+        params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().expect("there is randomness");
         let issuer = CertifiedIssuer::self_signed(params, key).expect("its parameters are fine");
         let folder = tempfile::tempdir().expect("a temporary folder");

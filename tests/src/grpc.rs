@@ -9,8 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use h2::server::{Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -22,6 +21,8 @@ use tracecore::otlp::signal_of_grpc_path;
 use tracecore::otlp::status::Status;
 use tracecore::signal::Batch;
 use tracecore::testing::within_ceiling;
+
+use crate::accept::{Io, accept, listener};
 
 /// The most bytes of a message.
 const MAX_MESSAGE: usize = 64 << 20;
@@ -43,8 +44,10 @@ pub enum GrpcAnswer {
     Http(StatusCode),
     /// The call is reset.
     Reset(Reason),
-    /// The server goes away and says that it has not looked at this call.
+    /// The server goes away, and does not say whether it has looked at this call.
     GoesAway,
+    /// It succeeds, and the server winds the connection up: calls that are under way end, and no new one may begin.
+    Last,
     /// The connection breaks.
     Breaks,
     /// A body that does not end.
@@ -78,7 +81,7 @@ type Answers = Box<dyn FnMut(&GrpcCall) -> GrpcAnswer + Send>;
 pub struct GrpcServer {
     address: SocketAddr,
     calls: mpsc::UnboundedReceiver<GrpcCall>,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 #[derive(Clone)]
@@ -120,16 +123,14 @@ impl GrpcServer {
         let address = listener.local_addr().expect("it listens");
         let (sender, calls) = mpsc::unbounded_channel();
         let behaviour = Behaviour { answers: Arc::new(Mutex::new(Box::new(answers))), calls: sender };
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            // Dropped with the task that accepts.
-            let mut connections = JoinSet::new();
-            for number in 0.. {
-                let Ok((stream, _)) = listener.accept().await else { return };
-                connections.spawn(accept(stream, tls.clone(), behaviour.clone(), number));
+        let tasks = accept(listener, tls, move |io, number| {
+            let behaviour = behaviour.clone();
+            async move {
+                // The other side may go away at any time.
+                let _ = converse(io, behaviour, number).await;
             }
         });
-        GrpcServer { address, calls, _tasks: tasks }
+        GrpcServer { address, calls, tasks }
     }
 
     /// Where it listens.
@@ -145,50 +146,47 @@ impl GrpcServer {
         within_ceiling(self.calls.recv()).await.expect("the server holds the other end")
     }
 
+    /// Ends it, and waits until its port is free.
+    pub async fn end(mut self) {
+        self.tasks.shutdown().await;
+    }
+
     /// The calls that came and were not looked at.
     pub fn more(&mut self) -> Vec<GrpcCall> {
         std::iter::from_fn(|| self.calls.try_recv().ok()).collect()
     }
 }
 
-async fn listener(address: &str) -> TcpListener {
-    TcpListener::bind(address).await.expect("a port is free")
-}
-
-async fn accept(stream: TcpStream, tls: Option<TlsAcceptor>, behaviour: Behaviour, number: usize) {
-    // The other side may go away at any time.
-    let _ = match tls {
-        None => converse(stream, behaviour, number).await,
-        Some(tls) => match tls.accept(stream).await {
-            Ok(stream) => converse(stream, behaviour, number).await,
-            Err(_) => Ok(()),
-        },
-    };
-}
-
-async fn converse(
-    io: impl AsyncRead + AsyncWrite + Unpin,
-    behaviour: Behaviour,
-    number: usize,
-) -> Result<(), h2::Error> {
+async fn converse(io: Box<dyn Io>, behaviour: Behaviour, number: usize) -> Result<(), h2::Error> {
     let mut builder = h2::server::Builder::new();
     builder.initial_window_size(1 << 20).initial_connection_window_size(4 << 20).max_frame_size(1 << 20);
     let mut connection: Connection<_, Bytes> = builder.handshake(io).await?;
-    let (mut streams, (breaks, mut broken)) = (JoinSet::new(), mpsc::unbounded_channel::<Reason>());
+    let (mut streams, (ends, mut end)) = (JoinSet::new(), mpsc::unbounded_channel());
     loop {
         let accepted = tokio::select! {
             accepted = connection.accept() => accepted,
-            Some(reason) = broken.recv() => match reason {
-                Reason::NO_ERROR => {
-                    connection.abrupt_shutdown(reason);
+            Some(end) = end.recv() => match end {
+                End::WindsUp => {
+                    connection.graceful_shutdown();
                     continue;
                 }
-                _ => return Ok(()),
+                End::GoesAway => {
+                    connection.abrupt_shutdown(Reason::NO_ERROR);
+                    continue;
+                }
+                End::Breaks => return Ok(()),
             },
         };
         let Some((request, respond)) = accepted.transpose()? else { return Ok(()) };
-        streams.spawn(answer(request, respond, behaviour.clone(), number, breaks.clone()));
+        streams.spawn(answer(request, respond, behaviour.clone(), number, ends.clone()));
     }
+}
+
+/// How a connection is ended.
+enum End {
+    WindsUp,
+    GoesAway,
+    Breaks,
 }
 
 async fn answer(
@@ -196,7 +194,7 @@ async fn answer(
     respond: SendResponse<Bytes>,
     behaviour: Behaviour,
     connection: usize,
-    breaks: mpsc::UnboundedSender<Reason>,
+    ends: mpsc::UnboundedSender<End>,
 ) {
     let Ok(call) = read(request, connection).await else { return };
     let answer = (behaviour.answers.lock().unwrap_or_else(PoisonError::into_inner))(&call);
@@ -204,10 +202,14 @@ async fn answer(
     // The test may have gone.
     let _ = behaviour.calls.send(call);
     match answer {
-        GrpcAnswer::Breaks => drop(breaks.send(Reason::INTERNAL_ERROR)),
-        GrpcAnswer::GoesAway => drop(breaks.send(Reason::NO_ERROR)),
+        GrpcAnswer::Breaks => drop(ends.send(End::Breaks)),
+        GrpcAnswer::GoesAway => drop(ends.send(End::GoesAway)),
         GrpcAnswer::Never => std::future::pending().await,
         GrpcAnswer::Ok => drop(succeed(respond, &response::encode(signal, Format::Protobuf, None)).await),
+        GrpcAnswer::Last => {
+            drop(ends.send(End::WindsUp));
+            drop(succeed(respond, &response::encode(signal, Format::Protobuf, None)).await);
+        }
         GrpcAnswer::Partial(partial) => {
             drop(succeed(respond, &response::encode(signal, Format::Protobuf, Some(&partial))).await);
         }
@@ -307,9 +309,12 @@ async fn fail(mut respond: SendResponse<Bytes>, answer: GrpcAnswer) -> Result<()
                 body.send_data(piece.slice(..granted?), false)?;
             }
         }
-        GrpcAnswer::Ok | GrpcAnswer::Partial(_) | GrpcAnswer::Breaks | GrpcAnswer::GoesAway | GrpcAnswer::Never => {
-            unreachable!("they are dealt with before")
-        }
+        GrpcAnswer::Ok
+        | GrpcAnswer::Last
+        | GrpcAnswer::Partial(_)
+        | GrpcAnswer::Breaks
+        | GrpcAnswer::GoesAway
+        | GrpcAnswer::Never => unreachable!("they are dealt with before"),
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What the exporters `otlp_grpc` and `otlp_http` have in common: the body, the headers, the errors and what an answer means.
+//! What the exporters `otlp_grpc` and `otlp_http` have in common: settings, the body, the headers, the errors and what an answer means.
 //!
 //! Invariants: what is compressed is compressed once for each attempt and never on a thread that receives; the value of a
 //! configured header is shown nowhere; whether a batch goes again is what the OTLP specification says of the answer.
@@ -6,6 +6,7 @@
 mod body;
 mod error;
 mod headers;
+mod settings;
 
 use tracecore::otlp::response::PartialSuccess;
 use tracecore::prelude::*;
@@ -13,6 +14,7 @@ use tracecore::prelude::*;
 pub(crate) use body::Compression;
 pub(crate) use error::{Error, Message};
 pub(crate) use headers::{TRACEPARENT, configured, user_agent};
+pub(crate) use settings::CompressionType;
 
 /// Counts what the other side did not take of a batch that it did take; it may also say something about a batch that it
 /// took whole.

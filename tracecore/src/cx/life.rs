@@ -1,7 +1,6 @@
 //! What outlives an incarnation of a component, and what all components of a service share.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -13,13 +12,13 @@ use tokio_util::task::TaskTracker;
 
 use super::activity::Activity;
 use super::resources::{LISTENER, Resources};
+use super::sockets::Sockets;
 use crate::component::Role;
 use crate::config::ComponentId;
 use crate::emit::Emitter;
 use crate::error::ErrorKind;
 use crate::events::{Draft, Events, Group, ServiceEvent};
 use crate::memory::Memory;
-use crate::net::Bound;
 use crate::runtime::Failure;
 use crate::status::{Changed, LastError, State, StatusCell};
 use crate::telemetry::{
@@ -117,8 +116,7 @@ pub(crate) struct Life {
     alive: AtomicBool,
     /// Its supervisor has ended.
     pub(crate) ended: AtomicBool,
-    /// Sockets by address: they survive a restart, so that no client sees the port closed.
-    pub(super) sockets: Mutex<HashMap<String, Arc<Bound>>>,
+    pub(super) sockets: Sockets,
 }
 
 /// What a component has by its role.
@@ -158,7 +156,7 @@ impl Base {
             told_of_rejection: Mutex::default(),
             abort,
             tasks: TaskTracker::new(),
-            sockets: Mutex::default(),
+            sockets: Sockets::default(),
             alive: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         }))
@@ -335,7 +333,7 @@ impl Base {
 
     /// Lets go of its sockets; how many there were. Servers on them end by themselves.
     pub(crate) fn close_sockets(&self) -> usize {
-        std::mem::take(&mut *self.sockets.lock().unwrap_or_else(PoisonError::into_inner)).len()
+        self.sockets.close()
     }
 
     /// The end of the present incarnation.
@@ -347,6 +345,7 @@ impl Base {
     pub(crate) fn end_incarnation(&self) {
         let mut incarnation = self.incarnation.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *incarnation, self.abort.child_token()).cancel();
+        self.sockets.leave();
         // Its panics end with it.
         *self.panicked_task.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }

@@ -11,11 +11,12 @@ mod life;
 mod offload;
 mod resources;
 mod serve;
+mod sockets;
 mod task;
 
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -188,14 +189,13 @@ impl<C: Component> Cx<C> {
     /// Listens on `address` (`host:port`). The socket belongs to the runtime and survives a restart of the component.
     ///
     /// # Errors
-    /// When the address cannot be resolved or is taken.
+    /// When the address cannot be resolved or is taken, if only by this component itself.
     pub async fn listen(&self, address: &str) -> Result<Arc<Bound>, BindError> {
-        if let Some(kept) = self.base.sockets.lock().unwrap_or_else(PoisonError::into_inner).get(address) {
-            return Ok(Arc::clone(kept));
+        if let Some(left) = self.base.sockets.take(address) {
+            return Ok(left);
         }
         let bound = Arc::new(Bound::bind(address).await?);
-        let kept = (address.to_owned(), Arc::clone(&bound));
-        self.base.sockets.lock().unwrap_or_else(PoisonError::into_inner).extend([kept]);
+        self.base.sockets.keep(address, &bound);
         self.base.acquired(LISTENER);
         Ok(bound)
     }

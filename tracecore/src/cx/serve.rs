@@ -5,7 +5,7 @@
 //! broken is an error of the component, and is bound anew. Deliberately absent: spans of what is not ingest, such as a
 //! scrape: they would be traces of nothing but the watching.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Extensions, HeaderMap};
@@ -60,12 +60,7 @@ impl<C: Component> Cx<C> {
 impl Base {
     /// A socket that is broken must not be the one of the next incarnation.
     fn forget_socket(&self, address: std::net::SocketAddr) {
-        let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = sockets.len();
-        sockets.retain(|_, kept| kept.local_addr() != address);
-        let forgotten = before - sockets.len();
-        drop(sockets);
-        for _ in 0..forgotten {
+        for _ in 0..self.sockets.forget(address) {
             self.released(LISTENER);
         }
     }

@@ -2,6 +2,7 @@
 
 mod component;
 mod http2;
+mod http2_ends;
 mod requests;
 
 use std::convert::Infallible;

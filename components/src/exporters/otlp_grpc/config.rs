@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use tracecore::config::{ClientAuth, GrpcEndpoint};
 use tracecore::net::tls::TlsClientConfig;
-use tracecore::otlp::compression::Encoding;
 use tracecore::prelude::*;
+
+use crate::otlp::CompressionType;
 
 /// Settings of the `otlp_grpc` exporter.
 #[config]
@@ -15,7 +16,7 @@ pub(super) struct Config {
     pub endpoint: GrpcEndpoint,
     /// How requests are compressed.
     #[default]
-    pub compression: Compression,
+    pub compression: CompressionType,
     /// Headers of every request, such as `authorization`. Their values are shown nowhere.
     #[default]
     pub headers: BTreeMap<String, Secret>,
@@ -25,7 +26,8 @@ pub(super) struct Config {
     /// When a connection from which nothing comes is asked whether it lives. With `null`, never.
     #[default(Some(KeepaliveConfig::default()))]
     pub keepalive: Option<KeepaliveConfig>,
-    /// The name of the server in the requests (`:authority`), where it is not the endpoint.
+    /// The name of the server in the requests (`:authority`), where it is not the endpoint. Over TLS its certificate must
+    /// have this name, unless `tls.server_name_override` says another.
     pub authority: Option<String>,
     /// Without effect, for files of the Collector. One connection to one address carries all requests, as with `pick_first`; after
     /// it has ended, the name is resolved anew.
@@ -47,32 +49,6 @@ pub(super) struct Config {
     /// Not there yet: see `headers`.
     #[expect(dead_code, reason = "to have a value it would have to exist")]
     auth: Option<ClientAuth>,
-}
-
-/// How requests are compressed.
-#[config]
-#[derive(Copy, PartialEq, Eq)]
-pub(super) enum Compression {
-    /// gzip, which every server knows.
-    #[default]
-    Gzip,
-    /// zstd: smaller and faster than gzip, where the server knows it.
-    Zstd,
-    /// Not at all.
-    None,
-    /// Not at all.
-    #[value("")]
-    Empty,
-}
-
-impl Compression {
-    pub(super) fn encoding(self) -> Encoding {
-        match self {
-            Compression::Gzip => Encoding::Gzip,
-            Compression::Zstd => Encoding::Zstd,
-            Compression::None | Compression::Empty => Encoding::Identity,
-        }
-    }
 }
 
 /// When a connection from which nothing comes is asked whether it lives.

@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, TE, USER_AGENT};
+use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use tracecore::net::tls::ClientTls;
 use tracecore::net::{Client, ClientLimits, ClientSettings, Http2Settings, Keepalive, Protocol};
@@ -28,6 +29,10 @@ const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// How long a connection that nothing uses is kept, as gRPC does: a receiver that collects once a minute keeps it.
 const IDLE: Duration = Duration::from_secs(30 * 60);
+
+/// Time to connect: shorter than the default of `timeout`, so that it is told that there is no connection and not only that
+/// an attempt took too long.
+const CONNECT: Duration = Duration::from_secs(4);
 
 /// Sends batches over OTLP/gRPC, to a backend or to another collector.
 #[exporter("otlp_grpc", aliases = ["otlp", "otlpexporter"], config = Config, error = Error)]
@@ -53,7 +58,11 @@ impl Exporter for OtlpGrpc {
             headers.insert(GRPC_ENCODING, HeaderValue::from_static(encoding));
         }
         // The settings are looked at in any case: what is wrong with them should not wait for the scheme to change.
-        let tls = ClientTls::new(config.tls.clone()).map_err(Error::Tls)?;
+        let mut tls = config.tls.clone();
+        // As in gRPC, whoever is asked under another name has a certificate for it.
+        let other = || config.authority.as_ref()?.parse::<Authority>().ok().map(|name| name.host().to_owned());
+        tls.server_name_override = tls.server_name_override.or_else(other);
+        let tls = ClientTls::new(tls).map_err(Error::Tls)?;
         let secured = config.endpoint.tls().unwrap_or(!config.tls.is_plaintext());
         let uri = |signal| config.endpoint.uri(secured, config.authority.as_deref(), grpc_path(signal));
         let [traces, metrics, logs] = [Signal::Traces, Signal::Metrics, Signal::Logs].map(uri);
@@ -77,7 +86,7 @@ impl Exporter for OtlpGrpc {
             permit_without_stream: keepalive.permit_without_stream,
         });
         // The time of an attempt is the runtime's to limit.
-        let limits = ClientLimits { request: Duration::MAX, idle: IDLE, ..ClientLimits::DEFAULT };
+        let limits = ClientLimits { request: Duration::MAX, connect: CONNECT, idle: IDLE, ..ClientLimits::DEFAULT };
         let protocol = Protocol::Http2(Http2Settings { origin, keepalive });
         self.client = Some(cx.client(ClientSettings { limits, protocol, tls: self.tls.clone() }));
         Ok(())

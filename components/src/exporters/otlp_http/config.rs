@@ -6,8 +6,10 @@ use std::num::NonZeroUsize;
 use tracecore::config::{ClientAuth, HttpUrl};
 use tracecore::net::tls::TlsClientConfig;
 use tracecore::net::{POOL_IDLE_TIMEOUT, POOL_MAX_IDLE};
-use tracecore::otlp::{Format, compression};
+use tracecore::otlp::Format;
 use tracecore::prelude::*;
+
+use crate::otlp::CompressionType;
 
 /// Settings of the `otlp_http` exporter.
 #[config]
@@ -25,7 +27,7 @@ pub(super) struct Config {
     pub encoding: Encoding,
     /// How requests are compressed.
     #[default]
-    pub compression: Compression,
+    pub compression: CompressionType,
     /// How well requests are compressed.
     #[default]
     pub compression_params: CompressionParams,
@@ -39,9 +41,25 @@ pub(super) struct Config {
     /// server closes it.
     #[default(IDLE)]
     pub idle_conn_timeout: Period,
-    /// How many connections are kept unused.
+    /// How many connections are kept unused, for each host.
     #[default(MAX_IDLE)]
     pub max_idle_conns: NonZeroUsize,
+    /// As `max_idle_conns`; the smaller of the two counts.
+    pub max_idle_conns_per_host: Option<NonZeroUsize>,
+    /// `true`: a connection serves one request.
+    #[default(false)]
+    pub disable_keep_alives: bool,
+    /// Without effect, for files of the Collector. There are as many connections as requests under way, and of these no more
+    /// than `sending_queue.num_consumers`.
+    #[expect(dead_code, reason = "it is there for who has it in a file")]
+    max_conns_per_host: Option<usize>,
+    /// Without effect, for files of the Collector. Bytes; what is sent is not gathered in a buffer.
+    #[default(ByteSize::kib(512))]
+    #[expect(dead_code, reason = "it is there for who has it in a file")]
+    write_buffer_size: ByteSize,
+    /// Without effect, for files of the Collector. Bytes; answers are small.
+    #[expect(dead_code, reason = "it is there for who has it in a file")]
+    read_buffer_size: Option<ByteSize>,
     /// Not there yet: see `headers`.
     #[expect(dead_code, reason = "to have a value it would have to exist")]
     auth: Option<ClientAuth>,
@@ -67,37 +85,6 @@ impl Encoding {
         match self {
             Encoding::Proto => Format::Protobuf,
             Encoding::Json => Format::Json,
-        }
-    }
-}
-
-/// How requests are compressed.
-#[config]
-#[derive(Copy, PartialEq, Eq)]
-pub(super) enum Compression {
-    /// gzip, which every server knows.
-    #[default]
-    Gzip,
-    /// zstd: smaller and faster than gzip, where the server knows it.
-    Zstd,
-    /// zlib, which HTTP calls `deflate`.
-    Deflate,
-    /// As `deflate`.
-    Zlib,
-    /// Not at all.
-    None,
-    /// Not at all.
-    #[value("")]
-    Empty,
-}
-
-impl Compression {
-    pub(super) fn encoding(self) -> compression::Encoding {
-        match self {
-            Compression::Gzip => compression::Encoding::Gzip,
-            Compression::Zstd => compression::Encoding::Zstd,
-            Compression::Deflate | Compression::Zlib => compression::Encoding::Deflate,
-            Compression::None | Compression::Empty => compression::Encoding::Identity,
         }
     }
 }

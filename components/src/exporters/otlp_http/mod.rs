@@ -9,6 +9,7 @@
 mod answer;
 mod config;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,7 +66,7 @@ impl Exporter for OtlpHttp {
             // The time of an attempt is the runtime's to limit.
             request: Duration::MAX,
             idle: self.config.idle_conn_timeout.get(),
-            max_idle: self.config.max_idle_conns.get(),
+            max_idle: self.config.max_idle(),
             ..ClientLimits::DEFAULT
         };
         self.client = Some(cx.client(ClientSettings { tls: self.tls.clone(), ..limits.into() }));
@@ -100,6 +101,12 @@ impl Exporter for OtlpHttp {
 }
 
 impl Config {
+    /// How many connections are kept for a host.
+    fn max_idle(&self) -> usize {
+        let of_host = self.max_idle_conns_per_host.unwrap_or(NonZeroUsize::MAX);
+        if self.disable_keep_alives { 0 } else { self.max_idle_conns.min(of_host).get() }
+    }
+
     /// Where requests of `signal` go.
     fn url(&self, signal: Signal) -> Option<Uri> {
         let own = match signal {

@@ -4,9 +4,9 @@ use std::error::Error;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -17,13 +17,14 @@ use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 use tower::{Service, ServiceExt};
 
 use super::error::cause;
 use super::pool::{Attempt, Open, Pool};
 use crate::error::Report;
 use crate::net::tls::{Alpn, ClientTls, TlsError, TlsFailure};
+use crate::time::Instant;
 
 /// What a connection is made of.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
@@ -174,24 +175,28 @@ impl Connector {
     }
 
     /// A connection that nobody is told of yet.
-    pub(super) async fn dial(&self, uri: Uri, alpn: Alpn) -> io::Result<Counted> {
+    pub(super) async fn dial(&self, uri: Uri, alpn: Alpn, deadline: Instant) -> io::Result<Counted> {
         let tls = match (&self.tls, uri.scheme() == Some(&Scheme::HTTPS)) {
             (_, false) => None,
             (Some(tls), true) => Some((tls, uri.host().unwrap_or_default().to_owned())),
             (None, true) => return Err(io::Error::new(io::ErrorKind::InvalidInput, "this client has no TLS")),
         };
-        let io = self.dial.dial(uri).await?;
+        let io = timeout_at(deadline, self.dial.dial(uri)).await.unwrap_or_else(|_| Err(late(self.limit)))?;
+        let plaintext = tls.is_none();
         let io = match tls {
-            Some((tls, host)) => Box::new(tls.connect(&host, alpn, io).await?) as Box<dyn Stream>,
+            Some((tls, host)) => {
+                let secured = timeout_at(deadline, tls.connect(&host, alpn, io)).await;
+                let secured = secured.unwrap_or_else(|_| Err(TlsError::io(TlsFailure::Silent)))?;
+                Box::new(secured) as Box<dyn Stream>
+            }
             None => io,
         };
-        Ok(Counted { io, heard: Arc::default(), open: None })
+        Ok(Counted { io, noticed: Arc::default(), may_be_tls: plaintext, open: None })
     }
 
     async fn connect(self, uri: Uri) -> io::Result<TokioIo<Counted>> {
         let mut attempt = Attempt::new(Arc::clone(&self.pool));
-        let connected = timeout(self.limit, self.dial(uri, Alpn::Http1)).await;
-        match connected.unwrap_or_else(|_| Err(late(self.limit))) {
+        match self.dial(uri, Alpn::Http1, Instant::now() + self.limit).await {
             Ok(mut io) => {
                 io.open = Some(attempt.succeeded());
                 Ok(TokioIo::new(io))
@@ -220,17 +225,55 @@ impl Service<Uri> for Connector {
     }
 }
 
+/// How every alert of TLS begins (RFC 8446, 5.1), and no answer of HTTP: a server that speaks TLS sends one to whoever
+/// asks it in plaintext.
+const TLS_ALERT: u8 = 0x15;
+
 /// A connection that is counted as open while it lives, unless something around it is.
 pub(super) struct Counted {
     io: Box<dyn Stream>,
-    heard: Arc<AtomicBool>,
+    noticed: Arc<Noticed>,
+    /// It is plaintext, and nothing has come yet.
+    may_be_tls: bool,
     open: Option<Open>,
 }
 
+/// What is known of a connection beside those who read and write on it.
+#[derive(Default)]
+pub(super) struct Noticed {
+    heard: AtomicBool,
+    /// `h2` keeps the text of an error and not the error.
+    tls: OnceLock<TlsError>,
+}
+
+impl Noticed {
+    /// Whether anything has come.
+    pub(super) fn heard(&self) -> bool {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    /// Whether anything has come since this was last asked.
+    pub(super) fn take_heard(&self) -> bool {
+        self.heard.swap(false, Ordering::Relaxed)
+    }
+
+    /// How TLS ended the connection, if it did.
+    pub(super) fn tls(&self) -> Option<io::Error> {
+        self.tls.get().map(|tls| io::Error::new(io::ErrorKind::InvalidData, tls.clone()))
+    }
+}
+
 impl Counted {
-    /// Whether anything has come since this was last set to false.
-    pub(super) fn heard(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.heard)
+    pub(super) fn noticed(&self) -> Arc<Noticed> {
+        Arc::clone(&self.noticed)
+    }
+
+    fn failed(&self, error: io::Error) -> io::Error {
+        if let Some(tls) = TlsError::find(&error) {
+            // The first is the cause of those after it.
+            let _ = self.noticed.tls.set(tls);
+        }
+        error
     }
 }
 
@@ -243,11 +286,14 @@ impl Connection for Counted {
 impl AsyncRead for Counted {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let polled = Pin::new(&mut self.io).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            self.heard.store(true, Ordering::Relaxed);
+        ready!(Pin::new(&mut self.io).poll_read(cx, buf)).map_err(|error| self.failed(error))?;
+        let Some(&first) = buf.filled().get(before) else { return Poll::Ready(Ok(())) };
+        self.noticed.heard.store(true, Ordering::Relaxed);
+        if std::mem::take(&mut self.may_be_tls) && first == TLS_ALERT {
+            buf.set_filled(before);
+            return Poll::Ready(Err(self.failed(TlsError::io(TlsFailure::Wanted))));
         }
-        polled
+        Poll::Ready(Ok(()))
     }
 }
 

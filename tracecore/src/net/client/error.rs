@@ -63,9 +63,10 @@ impl ClientError {
         }
     }
 
-    /// The connection broke. With TLS 1.3 a server refuses a client's certificate after the handshake.
+    /// The connection broke, or the server did not want it: with TLS 1.3 it refuses a client's certificate after the
+    /// handshake, and one that speaks TLS says so once it is asked in plaintext.
     pub(super) fn of_connection(error: Box<dyn Error + Send + Sync>) -> Self {
-        match TlsError::find(&*error) {
+        match TlsError::find(&*error).filter(|tls| tls.failure.is_refusal()) {
             Some(tls) => ClientError::Connect(io::Error::new(io::ErrorKind::InvalidData, tls)),
             None => ClientError::Broken(error),
         }

@@ -24,6 +24,8 @@ pub struct Payload {
     parts: Parts,
     /// What is left to write, the prefix included.
     remaining: usize,
+    /// Shared with who wants to know whether all of it is written: nobody writes it any more when this is gone.
+    unwritten: Option<Arc<()>>,
 }
 
 #[derive(Clone, Debug)]
@@ -53,8 +55,13 @@ impl Payload {
                 written: 0,
             },
         };
-        let mut payload =
-            Payload { prefix: [0; PREFIX_BYTES], prefix_written: PREFIX_BYTES as u8, parts, remaining: 0 };
+        let mut payload = Payload {
+            prefix: [0; PREFIX_BYTES],
+            prefix_written: PREFIX_BYTES as u8,
+            parts,
+            remaining: 0,
+            unwritten: None,
+        };
         payload.remaining = payload.pieces().map(<[u8]>::len).sum();
         payload
     }
@@ -64,6 +71,11 @@ impl Payload {
     pub fn prefixed(self, prefix: [u8; PREFIX_BYTES]) -> Self {
         debug_assert_eq!(usize::from(self.prefix_written), PREFIX_BYTES, "a payload has one prefix");
         Payload { prefix, prefix_written: 0, remaining: self.remaining + PREFIX_BYTES, ..self }
+    }
+
+    /// What is shared as long as this payload waits to be written.
+    pub(super) fn watch(&mut self) -> Arc<()> {
+        Arc::clone(self.unwritten.get_or_insert_default())
     }
 
     /// Bytes, all together.

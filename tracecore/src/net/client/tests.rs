@@ -1,5 +1,7 @@
 //! The client against our own server, and against peers that misbehave on purpose.
 
+mod http2;
+
 use std::convert::Infallible;
 use std::future::{pending, ready};
 use std::io;
@@ -267,12 +269,14 @@ async fn a_peer_that_breaks_off_is_an_error_that_says_so() {
     let not_http = "the answer is not HTTP";
     let long_head = "the head of the answer is larger than 65536 bytes, or breaks the rules of HTTP/2";
     let long_header = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(4 * MAX_ANSWER_HEADER_BYTES));
-    let cases: [(&[u8], &str, ErrorKind); 6] = [
+    let cases: [(&[u8], &str, ErrorKind); 7] = [
         (b"", half, ErrorKind::Io),
         (b"HTTP/1.1 200 OK\r\nconte", half, ErrorKind::Io),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf", half, ErrorKind::Io),
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhel", half, ErrorKind::Io),
         (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", not_http, ErrorKind::Parse),
+        // What a server that speaks TLS says to a request in plaintext: a fatal alert.
+        (&[0x15, 3, 3, 0, 2, 2, 70], "cannot connect", ErrorKind::Connect),
         (long_header.as_bytes(), long_head, ErrorKind::Parse),
     ];
     let (addr, _peer) = peer(cases.iter().map(|(answer, ..)| answer.to_vec()).collect(), Then::Closes).await;

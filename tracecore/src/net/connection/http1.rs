@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, StatusCode};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -23,7 +23,8 @@ use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::after;
-use crate::net::handler::{AnswerBody, BodyError, HttpService, guarded, too_slow};
+use super::answer::{Answer, Follow};
+use crate::net::handler::{HttpService, guarded, too_slow};
 use crate::net::request::Exchange;
 use crate::net::{Closed, Limits, Observer};
 use crate::time::Instant;
@@ -86,7 +87,7 @@ impl<S: HttpService> Handler<S> {
     fn answer(
         &self,
         request: Request<Incoming>,
-    ) -> impl Future<Output = Result<Response<Answer<S::Body>>, Infallible>> + use<S> {
+    ) -> impl Future<Output = Result<Response<Answer<S::Body, Answered>>, Infallible>> + use<S> {
         self.progress.request_begins();
         let Handler { limits, observer, progress, .. } = self;
         let (limits, observer, progress, service) =
@@ -104,39 +105,27 @@ impl<S: HttpService> Handler<S> {
                 // The state of the request is not known: what comes next may be the rest of it.
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok(response.map(|body| Answer { body, exchange: Some(exchange), progress }))
+            let answered = Answered { exchange: Some(exchange), progress };
+            Ok(response.map(|body| Answer::new(body, answered)))
         }
     }
 }
 
-/// The body of an answer. hyper drops it once it has its last byte, which is when the server is done with the request.
-struct Answer<B> {
-    body: AnswerBody<B>,
+/// Ends the request when hyper drops the answer's body: it has the last of it then.
+struct Answered {
     exchange: Option<Exchange>,
     progress: Progress,
 }
 
-impl<B> Body for Answer<B>
-where
-    B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin,
-{
+impl Follow for Answered {
     type Data = Bytes;
-    type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+    fn piece(&mut self, bytes: Bytes, _: bool) -> Bytes {
+        bytes
     }
 }
 
-impl<B> Drop for Answer<B> {
+impl Drop for Answered {
     fn drop(&mut self) {
         if let Some(exchange) = self.exchange.take() {
             self.progress.request_ends(exchange);

@@ -11,11 +11,11 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use http::{Request, Response};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,9 +23,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
+use super::answer::{Answer, Follow};
 use super::frames::{Frames, Read};
 use super::streams::{Alarm, Stream, Streams};
-use crate::net::handler::{AnswerBody, BodyError, HttpService, guarded, too_slow};
+use crate::net::handler::{HttpService, guarded, too_slow};
 use crate::net::request::Exchange;
 use crate::net::{Closed, Http2, Limits, Observer};
 
@@ -117,7 +118,7 @@ impl<S: HttpService> Handler<S> {
     fn answer(
         &self,
         request: Request<Incoming>,
-    ) -> impl Future<Output = Result<Response<Answer<S::Body>>, Infallible>> + use<S> {
+    ) -> impl Future<Output = Result<Response<Answer<S::Body, Answered>>, Infallible>> + use<S> {
         let id = self.streams.begin();
         let Handler { limits, observer, streams, .. } = self;
         let (limits, observer, streams, service) =
@@ -126,51 +127,64 @@ impl<S: HttpService> Handler<S> {
         async move {
             let answered = streams.in_time(id, guarded(service, request, limits, &*observer)).await;
             let response = exchange.answered::<S>(answered.unwrap_or_else(|| Err(too_slow(limits))));
-            Ok(response.map(|body| Answer { ended: body.is_end_stream(), body, exchange: Some(exchange) }))
+            let answered = Answered { exchange: Some(exchange), ended: false };
+            Ok(response.map(|body| Answer::new(body, answered)))
         }
     }
 }
 
-/// The body of an answer. hyper drops it once it has its last frame. The request ends then, because what the socket takes
-/// is not known of a stream.
-struct Answer<B> {
-    body: AnswerBody<B>,
+/// Ends the request when the last of its answer is taken for writing. What the socket takes is not known of a stream, but
+/// what waits for a client that lets nothing through is: it goes with the piece that waits.
+struct Answered {
     exchange: Option<Exchange>,
-    /// It has given all there is.
+    /// There is no last piece: nothing at all comes, or trailers end it.
     ended: bool,
 }
 
-impl<B> Body for Answer<B>
-where
-    B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin,
-{
-    type Data = Bytes;
-    type Error = BodyError;
+impl Follow for Answered {
+    type Data = Piece;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
-        if let Poll::Ready(frame) = &polled {
-            self.ended = match frame {
-                Some(Ok(frame)) => frame.is_trailers() || self.body.is_end_stream(),
-                Some(Err(_)) => false,
-                None => true,
-            };
-        }
-        polled
+    fn piece(&mut self, bytes: Bytes, is_last: bool) -> Piece {
+        Piece { bytes, exchange: if is_last { self.exchange.take() } else { None } }
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+    fn ended(&mut self) {
+        self.ended = true;
     }
 }
 
-impl<B> Drop for Answer<B> {
+impl Drop for Answered {
     fn drop(&mut self) {
         if let Some(exchange) = self.exchange.take().filter(|_| self.ended) {
+            exchange.delivered();
+        }
+    }
+}
+
+/// Bytes of an answer. They are dropped once they are written, or once the stream is reset.
+struct Piece {
+    bytes: Bytes,
+    /// The request that ends with them.
+    exchange: Option<Exchange>,
+}
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        if let Some(exchange) = self.exchange.take().filter(|_| self.bytes.is_empty()) {
             exchange.delivered();
         }
     }

@@ -3,6 +3,7 @@
 //! Everything about a connection is polled by its one task: the stream, the handlers, the bodies of answers. So whatever
 //! they share is never contended, and cutting the task cuts all of it.
 
+mod answer;
 mod frames;
 mod http1;
 mod http2;

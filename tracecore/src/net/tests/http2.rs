@@ -37,27 +37,32 @@ fn kinds(mut bytes: &[u8]) -> Vec<(u8, u32)> {
     kinds
 }
 
-fn limits() -> Limits {
+pub(super) fn limits() -> Limits {
     Limits { http2: Some(Http2::default()), ..Limits::default() }
 }
 
 /// A client that keeps to the protocol.
-async fn polite(fixture: &Fixture) -> SendRequest<Bytes> {
+pub(super) async fn polite(fixture: &Fixture) -> SendRequest<Bytes> {
+    polite_by(fixture, &h2::client::Builder::new()).await
+}
+
+/// One with settings of its own.
+pub(super) async fn polite_by(fixture: &Fixture, settings: &h2::client::Builder) -> SendRequest<Bytes> {
     let socket = tokio::net::TcpStream::connect(fixture.server.local_addr()).await.unwrap();
     // Or what is written second waits for an acknowledgement, in real time, while the paused clock runs on.
     socket.set_nodelay(true).unwrap();
-    let (client, connection) = h2::client::handshake(socket).await.unwrap();
+    let (client, connection) = settings.handshake(socket).await.unwrap();
     #[expect(clippy::disallowed_methods, reason = "the far end of a test, not a part of what is tested")]
     tokio::spawn(connection);
     client
 }
 
-fn get(client: &mut SendRequest<Bytes>, path: &str) -> ResponseFuture {
+pub(super) fn get(client: &mut SendRequest<Bytes>, path: &str) -> ResponseFuture {
     let request = Request::get(format!("http://x{path}")).body(()).unwrap();
     client.send_request(request, true).unwrap().0
 }
 
-async fn status(answer: ResponseFuture) -> u16 {
+pub(super) async fn status(answer: ResponseFuture) -> u16 {
     answer.await.unwrap().status().as_u16()
 }
 
@@ -74,7 +79,7 @@ async fn hears_frame(client: &mut Client, frame: (u8, u32)) {
 }
 
 /// A `GET` that has ended.
-fn ended(status: impl Into<Option<u16>>) -> Event {
+pub(super) fn ended(status: impl Into<Option<u16>>) -> Event {
     Event::Request(Method::Get, "unknown", status.into())
 }
 

@@ -5,9 +5,10 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::CamelCase;
+use super::passed::{Passed, deeper};
 use super::scalar::{Scalar, base64, bits, id};
 use crate::signal::otlp::{self, KEY_VALUE};
-use crate::signal::schema::{Kind, MAX_DEPTH, Message, Number};
+use crate::signal::schema::{Kind, Message, Number};
 use crate::signal::write::Writer;
 use crate::signal::{Batch, Signal};
 
@@ -123,7 +124,7 @@ impl Fields<'_> {
                     let form = if message.is_repeated(number) { Form::Repeated } else { Form::Single };
                     map.next_value_seed(Field { writer: &mut *writer, message, number, depth, form })?;
                 }
-                None => drop(map.next_value::<IgnoredAny>()?),
+                None => map.next_value_seed(Passed { depth })?,
             }
         }
         Ok(())
@@ -250,10 +251,7 @@ impl<'de> Visitor<'de> for Field<'_> {
         let Some(inner) = self.inner().filter(|_| self.form != Form::Repeated) else {
             return Err(self.refused("an object"));
         };
-        if self.depth == MAX_DEPTH {
-            return Err(de::Error::custom(format_args!("nested deeper than {MAX_DEPTH} messages")));
-        }
-        let depth = self.depth + 1;
+        let depth = deeper(self.depth)?;
         self.writer.message(self.number, |writer| Fields { writer, message: inner, depth }.read(map))
     }
 }

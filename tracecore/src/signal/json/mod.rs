@@ -10,6 +10,7 @@
 
 mod decode;
 mod encode;
+mod passed;
 mod scalar;
 
 pub use decode::{JsonError, decode, signal_of};

@@ -318,6 +318,17 @@ fn refuses_what_is_nested_deeper_than_the_wire_may_be() {
     assert_eq!(read(Signal::Logs, &nested(30)).items(), 1);
     let error = refused(Signal::Logs, nested(31));
     assert!(error.contains("nested deeper than 64 messages at line 1 column"), "{error}");
+    // Also what is passed over.
+    let passed = |open: &str, close: &str, levels: usize| {
+        let value = format!("{}1{}", open.repeat(levels), close.repeat(levels));
+        body(&format!("{{\"new\":{value}}}"))
+    };
+    for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+        assert_eq!(read(Signal::Logs, &passed(open, close, 60)).items(), 1);
+        let error = refused(Signal::Logs, passed(open, close, 61));
+        assert!(error.contains("nested deeper than 64 messages at line 1 column"), "{error}");
+        refused(Signal::Logs, passed(open, close, 100_000));
+    }
     let endless = "[".repeat(1 << 20);
     refused(Signal::Logs, body(&format!("{{\"new\":{endless}")));
     refused(Signal::Logs, nested(10_000));

@@ -8,26 +8,30 @@
 //! into the connection's own queue, and the one task of the connection does the rest. Deliberately absent: several
 //! connections, and balancing among the addresses of a name; pushed answers; CONNECT.
 
-use std::future::{Future, poll_fn};
+mod driver;
+
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use h2::client::{Connection, SendRequest};
-use h2::{Ping, PingPong, Reason, RecvStream};
+use h2::{Reason, RecvStream};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Request, Uri};
-use tokio::time::{Sleep, sleep, timeout_at};
+use tokio::time::timeout_at;
 
-use super::connect::{Connector, Counted, in_our_words, late};
-use super::pool::{Attempt, Checkout, Open, Pool};
+use super::connect::{Connector, Counted, Noticed, in_our_words, late};
+use super::pool::{Attempt, Checkout, Pool};
 use super::{Answer, ClientError, ClientLimits, ConnectFailure, MAX_ANSWER_HEADER_BYTES, Payload};
-use crate::net::tls::{Alpn, TlsError};
+use crate::net::tls::Alpn;
 use crate::time::Instant;
+
+use self::driver::{Driver, Watch};
 
 /// When a connection is asked whether it still lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +126,7 @@ impl Http2 {
         })
     }
 
-    async fn try_once(&self, head: Request<()>, payload: Payload) -> Result<Answer, Failed> {
+    async fn try_once(&self, head: Request<()>, mut payload: Payload) -> Result<Answer, Failed> {
         let began = Instant::now();
         let line = match self.slot.get() {
             Some(line) => line,
@@ -136,23 +140,29 @@ impl Http2 {
         let _checkout = Checkout::shared(Arc::clone(&self.pool), Arc::clone(&line.streams), began.elapsed());
         let (response, mut body) = sender.send_request(head, payload.is_empty()).map_err(failed)?;
         drop(sender);
+        let unwritten = payload.watch();
         if !payload.is_empty() {
-            // The connection takes it whole and writes it as the other side lets it: it holds references, and no copy.
-            body.send_data(payload, true).map_err(|error| self.failed(&line, error))?;
+            // The connection takes it whole and writes it as the other side lets it: it holds references, and no copy. If
+            // the stream has ended by now, the answer, or the lack of one, says how.
+            let _ = body.send_data(payload, true);
         }
-        let (head, body) = response.await.map_err(|error| self.failed(&line, error))?.into_parts();
-        let (body, trailers) = self.whole(&head.headers, body).await.map_err(Failed::Ended)?;
-        Ok(Answer { status: head.status, headers: head.headers, body, trailers })
+        let (head, answer) = response.await.map_err(|error| self.failed(&line, error))?.into_parts();
+        let (answer, trailers) = self.whole(&head.headers, answer).await.map_err(Failed::Ended)?;
+        // Of no use to a server that has answered, it would wait here for as long as the connection lives.
+        if Arc::strong_count(&unwritten) > 1 {
+            body.send_reset(Reason::CANCEL);
+        }
+        Ok(Answer { status: head.status, headers: head.headers, body: answer, trailers })
     }
 
     /// Of an error, what the server says about what it did with the request.
     fn failed(&self, line: &Line, error: h2::Error) -> Failed {
         let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
-        let winding_up = error.is_go_away() && error.reason() == Some(Reason::NO_ERROR);
-        if winding_up || !error.is_reset() {
+        if !error.is_reset() {
             self.slot.forget(&line.streams);
         }
-        match error.is_remote() && (refused || winding_up) {
+        // A request that the server may have looked at does not get to see why the connection goes away (RFC 9113, 6.8).
+        match error.is_remote() && (refused || error.is_go_away()) {
             true => Failed::Unprocessed(error),
             false => Failed::Ended(ClientError::of_http2(error)),
         }
@@ -220,160 +230,67 @@ impl Http2 {
     async fn open(&self) -> io::Result<Arc<Line>> {
         let deadline = Instant::now() + self.limits.connect;
         let mut attempt = Attempt::new(Arc::clone(&self.pool));
-        let opened = timeout_at(deadline, self.shake_hands()).await;
-        let opened = opened.unwrap_or_else(|_| Err(late(self.limits.connect)));
-        let (sender, mut connection, heard) = opened.inspect_err(|error| attempt.failed(ConnectFailure::of(error)))?;
+        let opened = self.shake_hands(deadline).await;
+        let (sender, mut connection, noticed) =
+            opened.inspect_err(|error| attempt.failed(ConnectFailure::of(error)))?;
         let streams = Arc::new(AtomicUsize::new(0));
         let driver = Driver {
             pings: connection.ping_pong().expect("nobody has taken it before"),
             connection,
             watch: Watch::new(self.settings.keepalive, self.limits.idle),
-            heard,
+            noticed,
             streams: Arc::clone(&streams),
             slot: Arc::downgrade(&self.slot),
-            _open: attempt.succeeded(),
+            open: attempt.succeeded(),
         };
         tokio::spawn(driver);
         Ok(Arc::new(Line { sender, streams }))
     }
 
     /// Connects, and waits until the other side has said something.
-    async fn shake_hands(&self) -> io::Result<(Sender, Connection<Counted, Payload>, Arc<AtomicBool>)> {
-        let io = self.connector.dial(self.settings.origin.clone(), Alpn::Http2).await?;
-        let heard = io.heard();
-        let (sender, mut connection) = h2::client::Builder::new()
-            .enable_push(false)
-            .max_header_list_size(MAX_ANSWER_HEADER_BYTES as u32)
-            .handshake::<_, Payload>(io)
-            .await
-            .map_err(not_spoken)?;
-        poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(not_spoken(error))),
-            Poll::Ready(Ok(())) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
-            Poll::Pending if heard.load(Ordering::Relaxed) => Poll::Ready(Ok(())),
-            Poll::Pending => Poll::Pending,
-        })
-        .await?;
-        Ok((sender, connection, heard))
+    async fn shake_hands(&self, deadline: Instant) -> io::Result<Opened> {
+        let io = self.connector.dial(self.settings.origin.clone(), Alpn::Http2, deadline).await?;
+        let spoken = timeout_at(deadline, speak(io)).await;
+        spoken.unwrap_or_else(|_| Err(late(self.limits.connect)))
     }
+}
+
+/// A connection on which the other side has said something.
+type Opened = (Sender, Connection<Counted, Payload>, Arc<Noticed>);
+
+async fn speak(io: Counted) -> io::Result<Opened> {
+    let noticed = io.noticed();
+    let not_spoken = |error| noticed.tls().unwrap_or_else(|| not_spoken(error));
+    let (sender, mut connection) = h2::client::Builder::new()
+        .enable_push(false)
+        .max_header_list_size(MAX_ANSWER_HEADER_BYTES as u32)
+        .handshake::<_, Payload>(io)
+        .await
+        .map_err(not_spoken)?;
+    poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+        Poll::Ready(Err(error)) => Poll::Ready(Err(not_spoken(error))),
+        Poll::Ready(Ok(())) => Poll::Ready(Err(noticed.tls().unwrap_or_else(closed_at_once))),
+        Poll::Pending if noticed.heard() => Poll::Ready(Ok(())),
+        Poll::Pending => Poll::Pending,
+    })
+    .await?;
+    Ok((sender, connection, noticed))
 }
 
 /// What was heard is not HTTP/2, or the connection ended before anything was.
 fn not_spoken(error: h2::Error) -> io::Error {
-    let text = match error.is_io() {
-        true => match error.into_io() {
-            Some(error) if TlsError::find(&error).is_some() => return error,
-            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => return error,
-            _ => "the other side closed the connection at once: does it want TLS, or HTTP/1?",
-        },
-        false => "the other side does not speak HTTP/2: is this its gRPC port, and does it want TLS?",
-    };
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    match error.get_io().map(io::Error::kind) {
+        Some(BrokenPipe | ConnectionReset | UnexpectedEof) => closed_at_once(),
+        Some(kind) => error.into_io().unwrap_or_else(|| kind.into()),
+        None => io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the other side does not speak HTTP/2: is this its gRPC port, and does it want TLS?",
+        ),
+    }
+}
+
+fn closed_at_once() -> io::Error {
+    let text = "the other side closed the connection at once: does it want TLS, or HTTP/1?";
     io::Error::new(io::ErrorKind::InvalidData, text)
-}
-
-/// The task of a connection. It ends when the connection does: with the last of its requests once nobody keeps it, when
-/// the other side closes it, or when it does not answer a ping.
-struct Driver {
-    connection: Connection<Counted, Payload>,
-    pings: PingPong,
-    watch: Watch,
-    /// Something came since this was last looked at.
-    heard: Arc<AtomicBool>,
-    streams: Arc<AtomicUsize>,
-    slot: Weak<Slot>,
-    // The last field: a connection has closed when it is gone.
-    _open: Open,
-}
-
-impl Future for Driver {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let driver = self.get_mut();
-        if Pin::new(&mut driver.connection).poll(cx).is_ready() {
-            driver.let_go();
-            return Poll::Ready(());
-        }
-        loop {
-            if driver.watch.pinged && driver.pings.poll_pong(cx).is_ready() {
-                driver.watch.pinged = false;
-            }
-            ready!(driver.watch.timer.as_mut().poll(cx));
-            let heard = driver.heard.swap(false, Ordering::Relaxed);
-            let used = driver.streams.load(Ordering::Relaxed) > 0;
-            let next = match driver.watch.look(heard, used) {
-                Look::Wait(time) => time,
-                Look::Ping(time) => match driver.pings.send_ping(Ping::opaque()) {
-                    Ok(()) => {
-                        driver.watch.pinged = true;
-                        time
-                    }
-                    // One is under way.
-                    Err(_) => time,
-                },
-                // It ends by itself: nobody has it any more.
-                Look::Unused(time) => {
-                    driver.let_go();
-                    time
-                }
-                Look::Dead => {
-                    driver.let_go();
-                    return Poll::Ready(());
-                }
-            };
-            driver.watch.timer.as_mut().reset(Instant::now() + next);
-        }
-    }
-}
-
-impl Driver {
-    fn let_go(&self) {
-        if let Some(slot) = self.slot.upgrade() {
-            slot.forget(&self.streams);
-        }
-    }
-}
-
-/// Looks after a connection from time to time.
-struct Watch {
-    keepalive: Option<Keepalive>,
-    idle: Duration,
-    timer: Pin<Box<Sleep>>,
-    /// A ping has not been answered yet.
-    pinged: bool,
-    unused_since: Option<Instant>,
-}
-
-/// What is to be done about a connection, and when to look again.
-enum Look {
-    Wait(Duration),
-    Ping(Duration),
-    Unused(Duration),
-    Dead,
-}
-
-impl Watch {
-    fn new(keepalive: Option<Keepalive>, idle: Duration) -> Self {
-        let first = keepalive.map_or(idle, |keepalive| keepalive.time.min(idle));
-        Watch { keepalive, idle, timer: Box::pin(sleep(first)), pinged: false, unused_since: None }
-    }
-
-    /// `heard`: something came since the last look; `used`: a request is under way.
-    fn look(&mut self, heard: bool, used: bool) -> Look {
-        if self.pinged && !heard {
-            return Look::Dead;
-        }
-        if used || heard {
-            self.unused_since = None;
-        }
-        let unused_since = *self.unused_since.get_or_insert_with(Instant::now);
-        if !used && unused_since.elapsed() >= self.idle {
-            return Look::Unused(self.idle);
-        }
-        let Some(keepalive) = self.keepalive else { return Look::Wait(self.idle) };
-        match !heard && (used || keepalive.permit_without_stream) {
-            true => Look::Ping(keepalive.timeout),
-            false => Look::Wait(keepalive.time.min(self.idle)),
-        }
-    }
 }

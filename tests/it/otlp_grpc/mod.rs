@@ -1,11 +1,16 @@
 //! The `otlp_grpc` exporter in a running service, against a server that answers as each test wants.
 
+mod connections;
+
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tracecore::emit::{Refusal, Verdict};
 use tracecore::otlp::grpc::Code;
 use tracecore::otlp::response::PartialSuccess;
-use tracecore::testing::{ScriptedReceiver as Source, TestService as Rig, logs, metrics, name_of, spans};
+use tracecore::signal::Batch;
+use tracecore::testing::{Command, ScriptedReceiver as Source, TestService as Rig, logs, metrics, name_of, spans};
 use tracecore_tests::{GrpcAnswer, GrpcServer, busy};
 
 const DROPPED: &str = "tracecore_exporter_dropped_total";
@@ -31,6 +36,13 @@ async fn sending(server: &GrpcServer, settings: &str) -> (Rig, Source) {
     let source = Source::new();
     let settings = format!("tls: {{insecure: true}}\n{AT_ONCE}\n{settings}");
     (Rig::start(&yaml(&source, server.address(), &settings)).await, source)
+}
+
+/// Emits a batch while others are under way.
+fn beside(source: &Source, batch: Batch) -> oneshot::Receiver<Verdict> {
+    let (reply, verdict) = oneshot::channel();
+    source.tell(Command::EmitBeside(batch, reply));
+    verdict
 }
 
 fn accepted(verdict: &Verdict) {
@@ -170,12 +182,15 @@ async fn a_server_that_comes_back_gets_what_waited_for_it() {
 async fn calls_go_side_by_side_over_one_connection() {
     let mut server = GrpcServer::answering(|_| GrpcAnswer::Never).await;
     let (rig, source) = sending(&server, "").await;
-    let waiting: Vec<_> = (0..8).map(|_| source.send(metrics("one", 1))).collect();
+    let waiting: Vec<_> = (0..8).map(|number| beside(&source, metrics(&number.to_string(), 1))).collect();
+    let mut names = BTreeSet::new();
     for _ in &waiting {
-        assert_eq!(server.call().await.connection, 0);
+        let call = server.call().await;
+        assert_eq!(call.connection, 0);
+        names.insert(name_of(&call.batch));
     }
-    drop((server, waiting));
-    rig.stop().await;
+    assert_eq!(names.len(), 8, "none of them waits for another: {names:?}");
+    drop((rig, server, waiting));
 }
 
 #[tokio::test]
