@@ -41,11 +41,9 @@ pub(super) fn is_ascii(text: &[u8]) -> bool {
     }
 }
 
-/// By words: to bring the lanes of a vector together takes longer than to do without.
 #[inline(always)]
 fn is_ascii_block<const N: usize>(block: &[u8; N]) -> bool {
-    let (words, _) = block.as_chunks();
-    words.iter().fold(0, |bits, word| bits | u64::from_ne_bytes(*word)) & u64::from_ne_bytes([0x80; 8]) == 0
+    block.iter().fold(0, |bits, byte| bits | byte) < 0x80
 }
 
 /// Whether `text`, which is not ASCII, is UTF-8.

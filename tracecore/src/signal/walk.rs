@@ -121,12 +121,10 @@ impl<'a> Walk<'a> {
             && next == key
             && let Some((body, left)) = take_short(value)
         {
-            if !is_short_text(body) {
-                match plain_attribute(body) {
-                    Plain::Canonical => {}
-                    Plain::Swapped => self.clashes |= 1,
-                    Plain::No => break,
-                }
+            match plain_attribute(body) {
+                Plain::Canonical => {}
+                Plain::Swapped => self.clashes |= 1,
+                Plain::No => break,
             }
             behind = left;
         }
@@ -309,19 +307,6 @@ const BOOL: u8 = 2 << 3 | wire::VARINT;
 const INT: u8 = 3 << 3 | wire::VARINT;
 const DOUBLE: u8 = 4 << 3 | wire::FIXED64;
 
-/// Whether `body` is a valid `KeyValue` of a key and a string, in this order and in less than 128 bytes.
-///
-/// Most attributes are. Every tag and every length is then one ASCII byte, so that key and string are valid text exactly if
-/// the whole body is. Those between the key and the string are four in a row which follow from how many bytes are left:
-/// one comparison stands for them all, and for the end of the body.
-#[inline(always)]
-fn is_short_text(body: &[u8]) -> bool {
-    let [KEY, key @ 0..0x80, ref rest @ ..] = *body else { return false };
-    let Some(Some(between)) = rest.get(usize::from(key)..).map(<[u8]>::first_chunk::<4>) else { return false };
-    let text = (rest.len() - usize::from(key) - between.len()) as u8;
-    body.len() < 0x80 && *between == [VALUE, text.wrapping_add(2), STRING, text] && utf8::is_utf8(body)
-}
-
 /// How a plain attribute is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Plain {
@@ -346,6 +331,9 @@ fn plain_attribute(body: &[u8]) -> Plain {
     };
     let valid = match value {
         [STRING, rest @ ..] => match take_short(rest) {
+            // In less than 128 bytes every tag and every length is one ASCII byte. So the key and the value are valid
+            // text exactly if the whole body is.
+            Some((_, [])) if body.len() < 0x80 => utf8::is_utf8(body),
             Some((text, [])) => utf8::is_utf8(key) && utf8::is_utf8(text),
             _ => false,
         },
