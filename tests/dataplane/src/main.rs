@@ -79,6 +79,12 @@ struct Scope {
     /// One signal in the table of throughput
     #[arg(long)]
     signal: Option<Signal>,
+    /// Requests of so many items in that table
+    #[arg(long)]
+    items: Option<usize>,
+    /// Rows of that table, by their names
+    #[arg(long, value_delimiter = ',')]
+    rows: Vec<String>,
     /// Five minutes instead of a quarter of an hour: fewer rounds, and shorter ones
     #[arg(long)]
     quick: bool,
@@ -141,8 +147,7 @@ async fn measure(program: Option<&Path>, scope: &Scope) -> Result<bool, Failure>
     let wanted = |part| scope.only.is_empty() || scope.only.contains(&part);
     let mut report = Report::default();
     if wanted(Part::Throughput) {
-        let signals = scope.signal.map_or(Signal::ALL.to_vec(), |signal| vec![signal]);
-        throughput::run(program, &signals, effort, &mut report).await?;
+        throughput::run(program, scope, effort, &mut report).await;
     }
     if let Some(program) = program {
         if wanted(Part::Regimes) {

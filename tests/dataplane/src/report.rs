@@ -35,7 +35,11 @@ impl Report {
         self.goal(what, is, "at most", bound, is <= bound);
     }
 
+    /// A figure that nobody asked for, or whose trial failed and is a problem, is not a number and no goal.
     fn goal(&mut self, what: &str, is: f64, words: &str, bound: f64, met: bool) {
+        if is.is_nan() {
+            return;
+        }
         let verdict = if met { "goal met:" } else { "GOAL MISSED:" };
         self.goals.push(format!("{verdict} {what}: {is:.2}, {words} {bound:.2} wanted"));
         self.missed += usize::from(!met);

@@ -55,6 +55,10 @@ pub(crate) enum Overflow {
     Refuse,
 }
 
+/// What the queue holds: at saturation it is full, and what waits in it should still be in the cache when it is sent. The
+/// relays have no queue; what their clients may have under way is seven MiB of the larger requests.
+const QUEUE_MIB: u32 = 8;
+
 impl Setup {
     /// Requests go through as they came, over gRPC, on one core.
     pub(crate) const PASS_THROUGH: Setup = Setup {
@@ -63,7 +67,7 @@ impl Setup {
         batch: false,
         processors: false,
         overflow: Overflow::Block,
-        queue_mib: 32,
+        queue_mib: QUEUE_MIB,
         cores: Cores::One,
     };
 }
@@ -130,8 +134,7 @@ fn processors(signal: Signal) -> String {
         Signal::Logs => ("log.logger", "logs", "record_attributes"),
     };
     format!(
-        "\
-  resource/{signal}:
+        "  resource/{signal}:
     attributes:
       - {{key: deployment.environment.name, value: bench, action: upsert}}
   attributes/{signal}:

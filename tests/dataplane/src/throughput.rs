@@ -4,8 +4,8 @@ use std::path::Path;
 
 use tokio::time::Duration;
 
+use crate::Scope;
 use crate::encoding::Encoding;
-use crate::failure::Failure;
 use crate::load::{Pace, Shape, Transport};
 use crate::relay;
 use crate::report::{Report, mib, thousands};
@@ -48,8 +48,12 @@ struct Variant {
     encoding: Option<Encoding>,
 }
 
+/// What came of each variant, if it was measured.
+type Round = Vec<Option<Outcome>>;
+
 const BARE: usize = 0;
 const PROST: usize = 1;
+const TRIMMED: usize = 2;
 const PASS: usize = 3;
 
 const VARIANTS: [Variant; 8] = {
@@ -72,60 +76,65 @@ const VARIANTS: [Variant; 8] = {
     ]
 };
 
-/// Measures these signals, and prints a table of each size.
-pub(crate) async fn run(
-    program: Option<&Path>,
-    signals: &[Signal],
-    effort: Effort,
-    report: &mut Report,
-) -> Result<(), Failure> {
-    for signal in signals.iter().copied() {
-        for size in SIZES {
-            let rounds = measure(program, signal, size, effort, report).await?;
+/// Measures what is asked for, and prints a table of each signal and size.
+pub(crate) async fn run(program: Option<&Path>, scope: &Scope, effort: Effort, report: &mut Report) {
+    let sizes = scope.items.map_or(SIZES.to_vec(), |items| vec![items]);
+    for signal in Signal::ALL.into_iter().filter(|signal| scope.signal.is_none_or(|only| only == *signal)) {
+        for size in sizes.iter().copied() {
+            let rounds = measure(program, (signal, size), scope, effort, report).await;
             show(signal, size, &rounds, report);
         }
     }
-    Ok(())
 }
 
 /// All variants one after another, as many times as there are rounds: a slow second costs each one round.
 async fn measure(
     program: Option<&Path>,
-    signal: Signal,
-    size: usize,
-    effort: Effort,
+    (signal, items): (Signal, usize),
+    scope: &Scope,
+    Effort { rounds, warm_up, time }: Effort,
     report: &mut Report,
-) -> Result<Vec<Vec<Option<Outcome>>>, Failure> {
-    let mut rounds = Vec::new();
-    for _ in 0..effort.rounds {
-        let mut round = Vec::new();
-        for variant in VARIANTS {
-            let shape =
-                Shape { signal, items: size, transport: Transport::Grpc, encoding: variant.encoding, streams: STREAMS };
-            let trial = Trial {
-                subject: variant.subject,
-                shape,
-                pace: Pace::Saturation,
-                warm_up: effort.warm_up,
-                time: effort.time,
-                refuse_one_of: 0,
+) -> Vec<Round> {
+    let mut measured = Vec::new();
+    for _ in 0..rounds {
+        let mut round = Round::new();
+        for Variant { name, subject, encoding } in VARIANTS {
+            let asked = scope.rows.is_empty() || scope.rows.iter().any(|row| row == name);
+            let program = match (subject, program) {
+                (Subject::Tracecore(_), program) => program,
+                (Subject::Relay { .. }, _) => Some(Path::new("")),
             };
-            let outcome = match (variant.subject, program) {
-                (Subject::Tracecore(_), None) => None,
-                (_, program) => report.tried(variant.name, trial.run(program.unwrap_or(Path::new(""))).await),
+            let outcome = match program.filter(|_| asked) {
+                Some(program) => {
+                    let shape = Shape { signal, items, transport: Transport::Grpc, encoding, streams: STREAMS };
+                    let trial = Trial { subject, shape, pace: Pace::Saturation, warm_up, time, refuse_one_of: 0 };
+                    report.tried(name, trial.run(program).await)
+                }
+                None => None,
             };
             round.push(outcome);
         }
-        rounds.push(round);
+        measured.push(round);
     }
-    Ok(rounds)
+    measured
 }
 
-fn show(signal: Signal, size: usize, rounds: &[Vec<Option<Outcome>>], report: &mut Report) {
+fn show(signal: Signal, size: usize, rounds: &[Round], report: &mut Report) {
     report.heading(&format!("{} at {size} a request", signal.items()));
     report.line(format_args!(
-        "{:14} {:>12} {:>7} {:>7} {:>9} {:>6} {:>9} {:>9} {:>8} {:>9} {:>8}",
-        "", "k/CPU-s", "/bare", "/prost", "RSS MiB", "core", "p50 ms", "p99 ms", "B/item", "/gzip -6", "lost"
+        "{:14} {:>12} {:>7} {:>8} {:>7} {:>9} {:>6} {:>9} {:>9} {:>8} {:>9} {:>8}",
+        "",
+        "k/CPU-s",
+        "/bare",
+        "/trimmed",
+        "/prost",
+        "RSS MiB",
+        "core",
+        "p50 ms",
+        "p99 ms",
+        "B/item",
+        "/gzip -6",
+        "lost"
     ));
     let gzip = gzip_size(signal, size);
     let place = Signal::ALL.iter().position(|other| *other == signal).unwrap_or_default();
@@ -136,10 +145,10 @@ fn show(signal: Signal, size: usize, rounds: &[Vec<Option<Outcome>>], report: &m
         }
         let of = |figure: fn(&Outcome) -> f64| median(outcomes.iter().map(|outcome| figure(outcome)).collect());
         let speed = of(Outcome::items_per_cpu_second);
-        let [bare, prost] = [BARE, PROST].map(|other| ratio(rounds, column, other));
+        let [bare, trimmed, prost] = [BARE, TRIMMED, PROST].map(|other| ratio(rounds, column, other));
         let wrong = outcomes.iter().find_map(|outcome| outcome.problem());
         report.line(format_args!(
-            "{:14} {:>12} {bare:>7.2} {prost:>7.2} {:>9} {:>6.2} {:>9.2} {:>9.2} {:>8.1} {:>9.2} {:>8}",
+            "{:14} {:>12} {bare:>7.2} {trimmed:>8.2} {prost:>7.2} {:>9} {:>6.2} {:>9.2} {:>9.2} {:>8.1} {:>9.2} {:>8}",
             variant.name,
             thousands(speed),
             mib(of(|outcome| outcome.memory.peak as f64)),
@@ -195,7 +204,7 @@ fn gzip_size(signal: Signal, size: usize) -> f64 {
 }
 
 /// The median of how much more items one variant passed on than another, round by round.
-fn ratio(rounds: &[Vec<Option<Outcome>>], of: usize, beside: usize) -> f64 {
+fn ratio(rounds: &[Round], of: usize, beside: usize) -> f64 {
     let speed = |round: &[Option<Outcome>], column: usize| round[column].as_ref().map(Outcome::items_per_cpu_second);
     median(rounds.iter().filter_map(|round| Some(speed(round, of)? / speed(round, beside)?)).collect())
 }

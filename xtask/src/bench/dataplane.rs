@@ -15,6 +15,12 @@ pub(super) struct Args {
     /// One signal in the table of throughput: traces, metrics or logs
     #[arg(long, value_name = "SIGNAL")]
     signal: Option<String>,
+    /// Requests of so many items in that table
+    #[arg(long, value_name = "ITEMS")]
+    items: Option<String>,
+    /// Rows of that table, by their names, with commas between
+    #[arg(long, value_name = "ROWS")]
+    rows: Option<String>,
     /// Five minutes instead of a quarter of an hour: fewer rounds, and shorter ones
     #[arg(long)]
     quick: bool,
@@ -30,7 +36,9 @@ pub(super) fn run(args: &Args) -> Done {
     let bench = measure::build("dataplane", &["build", "--release", "--package", "dataplane"])?;
     let mut command = Command::new(bench);
     command.arg("measure").arg("--program").arg(program).stdin(Stdio::null());
-    for (option, value) in [("--only", &args.only), ("--signal", &args.signal)] {
+    let options =
+        [("--only", &args.only), ("--signal", &args.signal), ("--items", &args.items), ("--rows", &args.rows)];
+    for (option, value) in options {
         command.args(value.iter().flat_map(|value| [OsStr::new(option), OsStr::new(value)]));
     }
     command.args(args.quick.then_some("--quick")).args(args.long.then_some("--long"));
