@@ -1,7 +1,7 @@
 //! Bad input over gRPC: the status of each, that it is not sent again, and that nothing of it stays.
 
 use bytes::Bytes;
-use http::{Method, Request};
+use http::Method;
 use tracecore::otlp::compression::Encoding;
 use tracecore::otlp::grpc::Code;
 use tracecore::signal::Signal;
