@@ -66,9 +66,9 @@ impl HttpAnswer {
 
     /// With one more header.
     #[must_use]
-    pub fn header(mut self, name: &'static str, value: impl ToString) -> Self {
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         if let HttpAnswer::Whole { headers, .. } = &mut self {
-            headers.push((name, value.to_string()));
+            headers.push((name, value.into()));
         }
         self
     }

@@ -84,7 +84,7 @@ async fn every_success_is_one_whatever_stands_in_it() {
 #[tokio::test]
 async fn a_server_that_is_busy_is_asked_again_after_the_time_it_says() {
     let began = Instant::now();
-    let answer = HttpAnswer::of(503).header("retry-after", 1).body("text/plain", "soon");
+    let answer = HttpAnswer::of(503).header("retry-after", "1").body("text/plain", "soon");
     goes_again(answer, ErrorKind::Io, "the backend answered 503 Service Unavailable: soon").await;
     assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
 }
