@@ -66,9 +66,9 @@ impl HttpAnswer {
 
     /// With one more header.
     #[must_use]
-    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         if let HttpAnswer::Whole { headers, .. } = &mut self {
-            headers.push((name, value.to_owned()));
+            headers.push((name, value.into()));
         }
         self
     }

@@ -6,10 +6,12 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tracecore::emit::Verdict;
 use tracecore::error::ErrorKind;
+use tracecore::net::POOL_IDLE_TIMEOUT;
 use tracecore::signal::{Batch, Signal};
 use tracecore::testing::{
     Command, ScriptedReceiver as Source, TestService as Rig, event, events_enabled, metrics, name_of,
 };
+use tracecore::time::Instant;
 use tracecore_tests::{HttpAnswer, HttpCall, HttpServer};
 
 use super::{CALLS, accepted, last_error, sending, with};
@@ -78,7 +80,9 @@ async fn a_connection_that_is_not_used_is_closed_after_the_time_of_the_settings(
     let mut server = HttpServer::start().await;
     let (rig, source) = sending(&server, "idle_conn_timeout: 10ms").await;
     accepted(&source.emit(metrics("one", 1)).await);
+    let began = Instant::now();
     assert_eq!(server.closed().await, 0);
+    assert!(began.elapsed() < POOL_IDLE_TIMEOUT / 2, "{:?}", began.elapsed());
     accepted(&source.emit(metrics("two", 1)).await);
     assert_eq!([server.call().await, server.call().await].map(|call| call.connection), [0, 1]);
     rig.stop().await;
@@ -87,7 +91,7 @@ async fn a_connection_that_is_not_used_is_closed_after_the_time_of_the_settings(
 #[tokio::test]
 async fn a_connection_serves_one_request_where_the_settings_say_so() {
     let mut server = HttpServer::start().await;
-    let (rig, source) = sending(&server, "disable_keep_alives: true").await;
+    let (rig, source) = sending(&server, "disable_keep_alives: true\nidle_conn_timeout: 1h").await;
     for number in 0..3 {
         accepted(&source.emit(metrics("one", 1)).await);
         assert_eq!((server.call().await.connection, server.closed().await), (number, number));

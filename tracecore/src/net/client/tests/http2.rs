@@ -31,6 +31,14 @@ const KEEPALIVE: Keepalive =
 const PATIENT: ClientLimits =
     ClientLimits { request: Duration::MAX, idle: Duration::from_secs(3600), ..ClientLimits::DEFAULT };
 
+/// Longer than anything here takes by the clock of the tests: who waits for as long waits for what does not come.
+const FOR_EVER: Duration = Duration::from_secs(24 * 3600);
+
+/// What comes, unless it does not.
+async fn soon<T>(waited: impl Future<Output = T>) -> T {
+    timeout(FOR_EVER, waited).await.expect("it comes")
+}
+
 /// A client, what its observer was told, and the connections that it makes.
 struct Fixture {
     client: Client,
@@ -65,7 +73,7 @@ impl Fixture {
 
     /// The next connection, to a peer that says these settings.
     async fn peer(&mut self, settings: &[u8]) -> Peer {
-        let mut peer = Peer { io: self.accepted.recv().await.unwrap(), received: Vec::new(), told: 0 };
+        let mut peer = Peer { io: soon(self.accepted.recv()).await.unwrap(), received: Vec::new(), told: 0 };
         peer.says(SETTINGS, 0, 0, settings).await;
         peer
     }
@@ -77,7 +85,7 @@ impl Fixture {
 
 /// What became of a request.
 async fn end(mut task: JoinSet<Result<Response<Bytes>, ClientError>>) -> Result<Response<Bytes>, ClientError> {
-    task.join_next().await.unwrap().unwrap()
+    soon(task.join_next()).await.unwrap().unwrap()
 }
 
 /// The other end of a connection.
@@ -119,7 +127,7 @@ impl Peer {
                     return Some(frame);
                 }
             }
-            if self.io.read_buf(&mut self.received).await.unwrap_or(0) == 0 {
+            if soon(self.io.read_buf(&mut self.received)).await.unwrap_or(0) == 0 {
                 return None;
             }
         }
