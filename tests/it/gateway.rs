@@ -21,6 +21,9 @@ use crate::hop::{Hop, Protocol, collector};
 /// Points in a batch.
 const ITEMS: usize = 500;
 
+/// Batches that are more than any queue or memory here has room for.
+const ENOUGH: usize = 10_000;
+
 /// An exporter that tries again soon.
 const SOON: &str = "retry_on_failure: {initial_interval: 20ms, max_interval: 100ms}, circuit_breaker: {enabled: false}";
 
@@ -134,6 +137,7 @@ async fn a_queue_that_is_full_is_heard_along_the_whole_way_and_all_comes_in_the_
         let (mut number, mut refused) = (0, Vec::new());
         // The gateway's queue fills, it refuses the agent, whose queue fills, which refuses its receiver.
         while refused.len() < 10 {
+            assert!(number < ENOUGH, "{protocol:?}: neither queue fills");
             match source.emit(metrics(&number.to_string(), ITEMS)).await {
                 Verdict::Accepted => {}
                 Verdict::Refused(Refusal::Retryable { .. }) => refused.push(number),
@@ -177,6 +181,7 @@ async fn a_gateway_at_its_memory_limit_refuses_the_agent_and_loses_nothing() {
         let agent = agent(&source, &hop, protocol, &settings).await;
         let mut number = 0;
         while agent.sample("tracecore_exporter_retries_total", &[]) < 8.0 {
+            assert!(number < ENOUGH, "{protocol:?}: nothing is refused");
             accepts(&source, number..number + 20).await;
             number += 20;
         }
