@@ -121,7 +121,6 @@ fn bounded(queue: u64, path: &str, headers: &[(&'static str, &str)], batch: &Bat
     assert!(taken * size <= queue && (taken + CLIENTS) * size > queue / 2, "{taken} requests of {size} bytes taken");
     assert!(peak <= queue + REST, "{} MiB for a queue of {} MiB", peak / MIB, queue / MIB);
     assert_eq!(get(&format!("{}/healthz", stalled.surface)).status, 200);
-    println!("{path} of {size} bytes, queue {} MiB: {taken} taken, peak {} MiB", queue / MIB, peak / MIB);
 }
 
 fn body(batch: &Batch) -> Bytes {
@@ -153,5 +152,4 @@ fn near_its_limit_of_memory_the_program_refuses_for_now_and_answers_for_its_heal
     let peak = peak(&stalled.process);
     assert!(peak <= limit + limit / 10, "{} MiB of {}", peak / MIB, limit / MIB);
     assert_eq!(get(&format!("{}/healthz", stalled.surface)).status, 200);
-    println!("limit {} MiB: {taken} taken, peak {} MiB", limit / MIB, peak / MIB);
 }

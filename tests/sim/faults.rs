@@ -89,12 +89,15 @@ pub(crate) struct Filter {
     done: Arc<Mutex<Vec<(BatchId, u64, Processing)>>>,
 }
 
+/// What each of the calls of an exporter was for: the batches that were sent as one, and the items of each.
+pub(crate) type Calls = Vec<Vec<(BatchId, u64)>>;
+
 /// What a plan lets an exporter do.
 pub(crate) struct Sink {
     /// Its far end.
     pub(crate) script: RecordingExporter,
     orders: Arc<Mutex<(Exporting, u32)>>,
-    attempts: Arc<Mutex<Vec<Vec<(BatchId, u64)>>>>,
+    attempts: Arc<Mutex<Calls>>,
 }
 
 /// Enough for every attempt that may have stalled.
@@ -162,7 +165,7 @@ impl Sink {
     }
 
     /// What each call was to deliver, in their order.
-    pub(crate) fn attempts(&self) -> Vec<Vec<(BatchId, u64)>> {
+    pub(crate) fn attempts(&self) -> Calls {
         lock(&self.attempts).clone()
     }
 

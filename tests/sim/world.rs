@@ -14,7 +14,7 @@ use tracecore::seam::Simulation;
 use tracecore::testing::{RecordingExporter, ScriptedReceiver, Start, TelemetrySnapshot, build_with, event, logs};
 use tracecore::time::Clock;
 
-use crate::faults::{Fault, Filter, Processing, Sink};
+use crate::faults::{Calls, Fault, Filter, Processing, Sink};
 use crate::ledger::{BatchId, Entry, Ledger};
 use crate::plan::Plan;
 use crate::source::{Order, Source};
@@ -55,10 +55,10 @@ pub(crate) struct Record {
     /// One batch for each receiver after everything was healed; none if it was stopped before.
     pub(crate) farewell: Vec<BatchId>,
     pub(crate) ledger: Vec<Entry>,
-    /// What each exporter took, in order: the batches that were sent as one, and the items of each.
-    pub(crate) taken: Vec<Vec<Vec<(BatchId, u64)>>>,
-    /// The same of what it was called for.
-    pub(crate) attempts: Vec<Vec<Vec<(BatchId, u64)>>>,
+    /// What each exporter took, in order.
+    pub(crate) taken: Vec<Calls>,
+    /// What each was called for, in order.
+    pub(crate) attempts: Vec<Calls>,
     /// What each processor did.
     pub(crate) processed: Vec<Vec<(BatchId, u64, Processing)>>,
     /// Since the begin of the run, by the wall clock.

@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
 use tracecore::error::Report;
+use tracecore::memory::exact;
 use tracecore::net::{HttpService, RequestBody, Route};
 use tracecore::otlp::compression::{DecompressError, Encoding, decompress};
 use tracecore::otlp::grpc::Code;
@@ -179,7 +180,8 @@ impl Shared {
                 return Err(self.too_large());
             }
         }
-        let body = if more.is_empty() { one } else { more.into() };
+        // What came in one piece is a slice of what the connection reads into, and would hold all of that.
+        let body = exact(if more.is_empty() { one.to_vec() } else { more });
         if body.len() > self.limit { Err(self.too_large()) } else { Ok(body) }
     }
 
