@@ -12,7 +12,6 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
 use tracecore::error::Report;
-use tracecore::memory::exact;
 use tracecore::net::{HttpService, RequestBody, Route};
 use tracecore::otlp::compression::{DecompressError, Encoding, decompress};
 use tracecore::otlp::grpc::Code;
