@@ -25,7 +25,7 @@ pub(crate) enum Error {
     #[error("authority: is no name of a host")]
     Authority(#[source] http::Error),
     /// A header cannot be sent.
-    #[error("headers: {0}")]
+    #[error("headers")]
     Header(#[from] HeaderError),
     /// TLS cannot be set up.
     #[error(transparent)]

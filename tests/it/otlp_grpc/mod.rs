@@ -217,7 +217,7 @@ async fn settings_that_cannot_be_are_refused_with_the_place() {
         ("unix:///run/x.sock", "", "endpoint: only host:port, dns:///host:port"),
         ("a:1", "compression: snappy", "compression"),
         ("a:1", "auth: {authenticator: x}", "auth: is not there yet"),
-        ("a:1", "headers: {te: hunter2}", "headers: `te` is set by the exporter"),
+        ("a:1", "headers: {te: hunter2}", "headers: `te` is set by tracecore"),
         ("a:1", "authority: a b", "authority: is no name of a host"),
         ("a:1", "tls: {cert_file: x}", "`key_file` (or `key_pem`) is missing"),
         ("a:1", "tls: {ca_file: x, ca_pem: y}", "`ca_file` and `ca_pem` are the same thing"),

@@ -128,7 +128,7 @@ async fn settings_that_cannot_be_are_refused_with_the_place() {
         ("endpoint: http://a\ncompression: snappy", "compression"),
         ("endpoint: http://a\ncompression_params: {level: 40}", "compression_params.level"),
         ("endpoint: http://a\nauth: {authenticator: x}", "auth: is not there yet"),
-        ("endpoint: http://a\nheaders: {content-type: hunter2}", "headers: `content-type` is set by the exporter"),
+        ("endpoint: http://a\nheaders: {content-type: hunter2}", "headers: `content-type` is set by tracecore"),
         ("endpoint: http://a\nheaders: {a b: hunter2}", "headers: `a b` is no name of a header"),
         ("endpoint: https://a\ntls: {key_file: x}", "`cert_file` (or `cert_pem`) is missing"),
         (

@@ -161,7 +161,7 @@ impl<C: Exporter> Outlet<C> {
             let passage = taken.passage(together, own);
             let batch = taken.merged(together);
             if together > 1 {
-                self.tell(passage, || self.draft(merged(taken, together, batch.items())));
+                self.tell(passage, || self.draft(taken.told_as_merged(together, batch.items())));
             }
             let shipment = Shipment { taken, batches: together, batch: &batch, passage };
             let (claim, outcome) = match self.deliver(&shipment, &mut tried).await {
@@ -362,15 +362,6 @@ impl<C: Exporter> Outlet<C> {
         }
     }
 }
-
-/// What is told of batches that are sent as one.
-fn merged(taken: &Taken, batches: usize, items: u64) -> ExportEvent {
-    let sources: Vec<String> = taken.ids(batches).take(MAX_SOURCES).map(|id| id.to_string()).collect();
-    ExportEvent::Merged { items, batches: batches as u64, sources: sources.join(" ") }
-}
-
-/// How many ids of merged batches an event names: enough to find each of some large requests, and half a kilobyte.
-const MAX_SOURCES: usize = 16;
 
 /// The shortest wait during a shutdown, so that retries do not spin.
 const MIN_WAIT: Duration = Duration::from_millis(10);

@@ -13,12 +13,15 @@ use smallvec::SmallVec;
 
 use super::bounded::Queue;
 use crate::emit::Passage;
-use crate::events::CorrelationId;
+use crate::events::{CorrelationId, ExportEvent};
 use crate::memory::Charge;
 use crate::queue::Outcome;
 use crate::queue::load::Load;
 use crate::queue::reply::Reply;
 use crate::signal::Batch;
+
+/// How many ids of merged batches an event names: enough to find each of some large requests, and half a kilobyte.
+const MAX_SOURCES: usize = 16;
 
 /// Batches that were taken out together and are unsettled.
 #[derive(Debug)]
@@ -89,9 +92,11 @@ impl Taken {
         if count == 1 { first } else { Passage { correlation: own(first.is_own()), ..first } }
     }
 
-    /// The ids of the next `count` batches.
-    pub(crate) fn ids(&self, count: usize) -> impl Iterator<Item = CorrelationId> {
-        self.sources.iter().take(count).map(|source| source.passage.correlation)
+    /// What is told of the next `count` batches, of so many `items`, when they are sent as one.
+    pub(crate) fn told_as_merged(&self, count: usize, items: u64) -> ExportEvent {
+        let ids = self.sources.iter().take(count.min(MAX_SOURCES)).map(|source| source.passage.correlation.to_string());
+        let sources: Vec<String> = ids.collect();
+        ExportEvent::Merged { items, batches: count as u64, sources: sources.join(" ") }
     }
 
     /// The right to tell of the next `count` batches; `None` once they were counted as lost.
