@@ -35,7 +35,7 @@ const TABLE: [(&str, Scene, &str); 35] = [
     ("batch.accepted", Scene::Life, "tracecore/src/emit/mod.rs"),
     ("batch.refused", Scene::FullQueue, "tracecore/src/emit/mod.rs"),
     ("batch.dropped", Scene::BrokenExporter, "tracecore/src/queue/deliver.rs"),
-    ("export.merged", Scene::Merging, "tracecore/src/queue/deliver.rs"),
+    ("export.merged", Scene::Merging, "tracecore/src/queue/taken.rs"),
     ("export.started", Scene::Life, "tracecore/src/queue/deliver.rs"),
     ("export.succeeded", Scene::Life, "tracecore/src/queue/deliver.rs"),
     ("export.failed", Scene::BrokenExporter, "tracecore/src/queue/deliver.rs"),
