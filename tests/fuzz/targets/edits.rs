@@ -186,6 +186,7 @@ fuzz_target!(|input: &[u8]| {
     let edited = batch.edit(&mut script);
     let again = Batch::validate(batch.signal(), edited.parts().concat().into()).expect("what is edited is a batch");
     assert_eq!((edited.items(), edited.size()), (again.items(), again.size()));
-    assert!(again.is_canonical());
+    // What wants to be shown nothing has the batch as it came.
+    assert!(again.is_canonical() || script.touches() == Touches::NOTHING);
     assert_eq!((edited.items(), encode(&edited.decode())), (count(&decoded), encode(&decoded)));
 });

@@ -230,8 +230,8 @@ impl Batch {
     /// The batch after one pass of `edit` over it. What was emptied by it is left out: scopes and resources without
     /// items, and metrics without points.
     ///
-    /// A batch that is not canonical is [`normalised`](Batch::normalised) before. A part of the batch in which nothing
-    /// changes is not copied.
+    /// A batch that is not canonical is [`normalised`](Batch::normalised) before, unless the edit wants to be shown nothing.
+    /// A part of the batch in which nothing changes is not copied.
     pub fn edit(&self, edit: &mut dyn Edit) -> Batch {
         self.edit_in_turn(&mut [edit], &mut Tally::default())
     }
