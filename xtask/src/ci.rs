@@ -25,7 +25,7 @@ const STAGES: [Stage; 5] = [
         &["test", "--workspace", "--test", "it", "--", "--skip", "ui::", "--skip", "expand::", "--skip", "generated::"],
         Some(WITHOUT_EVENTS),
     ),
-    ("fuzz", &["run", "--quiet", "--package", "xtask", "--", "fuzz"], None),
+    ("fuzz", &["run", "--quiet", "--package", "xtask", "--", "fuzz", "--seed", "1"], None),
     ("test", &["test", "--workspace"], None),
 ];
 

@@ -33,6 +33,9 @@ pub(crate) struct Args {
     /// How many run at a time
     #[arg(long, default_value = "2")]
     jobs: NonZeroU32,
+    /// What chance begins with: the same in each run that a submission must pass, of chance without
+    #[arg(long)]
+    seed: Option<NonZeroU32>,
 }
 
 pub(crate) fn run(args: &Args) -> Done {
@@ -53,7 +56,7 @@ pub(crate) fn run(args: &Args) -> Done {
             threads.spawn(|| {
                 // The lock is given back before the target runs.
                 while let Some(target) = { lock(&waiting).pop_front() } {
-                    match fuzz(programs.join(&target), &target, args.seconds) {
+                    match fuzz(programs.join(&target), &target, args) {
                         Ok(figures) => say(format_args!("{target}: {figures}")),
                         Err(error) => {
                             complain(format_args!("{target}: {error}"));
@@ -89,14 +92,15 @@ fn host() -> io::Result<Option<String>> {
 }
 
 /// Runs a target, and gives what it did: executions, and how much of the program they reached.
-fn fuzz(program: PathBuf, target: &str, seconds: NonZeroU32) -> Result<String, String> {
+fn fuzz(program: PathBuf, target: &str, args: &Args) -> Result<String, String> {
     let folder = root().join("tests/fuzz");
     let (corpus, artifacts) = (folder.join("corpus").join(target), folder.join("artifacts").join(target));
     for made in [&corpus, &artifacts] {
         fs::create_dir_all(made).map_err(|error| format!("{}: {error}", made.display()))?;
     }
     let mut command = Command::new(program);
-    command.args(LIMITS).arg(format!("-max_total_time={seconds}")).arg("-print_final_stats=1");
+    command.args(LIMITS).arg(format!("-max_total_time={}", args.seconds)).arg("-print_final_stats=1");
+    command.args(args.seed.map(|seed| format!("-seed={seed}")));
     command.arg(format!("-artifact_prefix={}/", artifacts.display()));
     // What is new is written to the first folder.
     command.arg(corpus).arg(folder.join("seeds").join(target));
