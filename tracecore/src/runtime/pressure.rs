@@ -20,15 +20,23 @@ pub(super) async fn watch(memory: Memory, end: CancellationToken) {
     }
 }
 
+/// What an operator can do about it.
+const REMEDY: &str =
+    "give the process more (its cgroup, or service.memory_limit), or its exporters smaller sending_queue limits";
+
 fn tell(Look { before, now, used }: Look, limit: u64) {
     match (before, now) {
         (before, now) if before == now => {}
         (_, Pressure::Hard) => {
-            tracing::error!(used, limit, "the memory is nearly used up: what comes is refused, for now");
+            tracing::error!(used, limit, "the memory is nearly used up: what comes is refused, for now; {REMEDY}");
         }
         (Pressure::Hard, _) => tracing::info!(used, limit, "what comes is taken again: enough memory is free"),
         (_, Pressure::Soft) => {
-            tracing::warn!(used, limit, "the memory is running short: near its end, what comes will be refused");
+            tracing::warn!(
+                used,
+                limit,
+                "the memory is running short: near its end, what comes will be refused; {REMEDY}"
+            );
         }
         (_, Pressure::None) => {}
     }
