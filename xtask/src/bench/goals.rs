@@ -22,6 +22,9 @@ const TOLD_SHARE: f64 = 500.0;
 /// How often the `clock` receiver ticks by default, a second.
 const CLOCK_TICKS: f64 = 10.0;
 
+/// Nanoseconds that a collection by all scrapers of `hostmetrics` may take.
+const COLLECTION_NS: f64 = 3e6;
+
 /// A goal and how a run stands to it.
 #[derive(Debug, PartialEq)]
 pub(super) struct Goal {
@@ -62,11 +65,10 @@ impl fmt::Display for Goal {
 /// The goals that `table` has the figures for.
 pub(super) fn of(table: &Table) -> Vec<Goal> {
     let slo = table.row("telemetry/slo/100_exporters");
-    let ns = slo.and_then(|slo| slo.ns).map(|is| Goal {
-        what: "telemetry/slo/100_exporters".to_owned(),
-        is,
-        bound: Bound::AtMost(SLO_NS),
-        unit: "ns",
+    let ns = [("telemetry/slo/100_exporters", SLO_NS), ("pipeline/hostmetrics", COLLECTION_NS)];
+    let ns = ns.into_iter().filter_map(|(name, most)| {
+        let is = table.row(name)?.ns?;
+        Some(Goal { what: name.to_owned(), is, bound: Bound::AtMost(most), unit: "ns" })
     });
     let walks = table.0.iter().filter(|row| row.name.ends_with("/walk"));
     let free = walks.clone().chain(slo).chain(table.row("telemetry/count")).chain(table.row("telemetry/windowed_rate"));
@@ -74,8 +76,7 @@ pub(super) fn of(table: &Table) -> Vec<Goal> {
         let (what, is) = (row.name.clone(), row.allocations?);
         Some(Goal { what, is, bound: Bound::AtMost(0.0), unit: "allocations" })
     });
-    ns.into_iter()
-        .chain(allocations)
+    ns.chain(allocations)
         .chain(told(table))
         .chain(told_receiver(table))
         .chain(walks.filter_map(|walk| walk_goal(table, walk)))
@@ -152,6 +153,13 @@ wire/logs/cjk/walk                  span - - - - - 2000
         assert!(goals(met).iter().all(|(met, _)| *met));
         let missed = "telemetry/slo/100_exporters call 4511 - - - 0.01 -";
         assert_eq!(goals(missed).iter().filter(|(met, _)| !met).count(), 2);
+    }
+
+    #[test]
+    fn a_collection_of_the_host_is_held_against_its_bound() {
+        let text = |ns: u64| format!("pipeline/hostmetrics collection {ns} - - - - -");
+        assert_eq!(goals(&text(3_000_000)).iter().map(|(met, _)| *met).collect::<Vec<_>>(), [true]);
+        assert_eq!(goals(&text(3_000_001)).iter().map(|(met, _)| *met).collect::<Vec<_>>(), [false]);
     }
 
     #[test]

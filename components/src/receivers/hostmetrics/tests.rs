@@ -404,25 +404,3 @@ async fn no_file_of_this_machine_is_misread() {
     }
     assert_eq!(collections.errors("parse"), "0");
 }
-
-/// Measured on the thread's own clock, and the least of some rounds: what others do to the caches of a busy machine does not
-/// matter.
-#[tokio::test(start_paused = true)]
-async fn a_collection_of_this_machine_stays_within_its_budget() {
-    const ROUNDS: u32 = 10;
-    const COLLECTIONS: u32 = 10;
-    const BUDGET: Duration = Duration::from_millis(3);
-    let cpu_time = || Duration::try_from(rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime)).unwrap();
-    let mut collections = start("").await;
-    collections.batch().await;
-    let mut each = Duration::MAX;
-    for _ in 0..ROUNDS {
-        let before = cpu_time();
-        for _ in 0..COLLECTIONS {
-            collections.batch().await;
-        }
-        each = each.min((cpu_time() - before) / COLLECTIONS);
-    }
-    println!("CPU time of a collection, from reading to export: {each:?}");
-    assert!(each <= BUDGET, "{each:?} is more than {BUDGET:?}");
-}
