@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tracecore::events::{Event, Events, Filter, Occurrence};
 use tracecore::testing::{
     Answer, Command, ExportFailure, RecordingExporter, ScriptedReceiver, Start, TestService, assert_event, metrics,
-    needs_events, pipeline, wait_until, within_ceiling,
+    needs_events, pipeline, within_ceiling,
 };
 use tracecore_tests::Backend;
 
@@ -211,11 +211,10 @@ service:
 async fn thread() -> Told {
     let (receiver, exporter) = (ScriptedReceiver::new(), RecordingExporter::new());
     let service = TestService::start(&pipeline(&receiver, &exporter, "")).await;
-    let resources = service.running.resources().clone();
+    let mut heard = service.running.events().subscribe(Filter::all());
     // Nobody holds the sender: the thread ends at once.
     receiver.tell(Command::Block(std::sync::mpsc::channel().1));
-    wait_until(|| resources.acquired("thread") == 1).await;
-    service.wait_cleanup("thread").await;
+    assert_event!(heard, "resource.released", resource = "thread");
     service.stop().await
 }
 
