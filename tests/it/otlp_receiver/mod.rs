@@ -8,6 +8,7 @@ mod bad;
 mod client;
 mod cors;
 mod grpc;
+mod held;
 mod http;
 mod limits;
 mod pings;
