@@ -14,6 +14,7 @@ mod limits;
 mod pings;
 mod semantics;
 mod stop;
+mod unpacking;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU16, Ordering};

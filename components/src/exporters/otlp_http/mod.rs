@@ -80,7 +80,7 @@ impl Exporter for OtlpHttp {
             Encoding::Proto => self.compression.body(batch.parts(), cx).await?,
             Encoding::Json => {
                 let batch = batch.clone();
-                let text = cx.offload(move || Bytes::from(otlp::json::encode(&batch))).await;
+                let text = cx.offload().run(move || Bytes::from(otlp::json::encode(&batch))).await;
                 self.compression.body(&[text], cx).await?
             }
         };
