@@ -22,7 +22,8 @@ use tracecore::telemetry::{
     StatusClass, StopReason, WindowedRate,
 };
 use tracecore::testing::{
-    RecordingExporter as Sink, ScriptedReceiver as Source, TestService as Rig, logs, metrics, pipeline, spans,
+    Answer, RecordingExporter as Sink, ScriptedReceiver as Source, TestService as Rig, logs, metrics, pipeline, sample,
+    spans,
 };
 use tracecore::time::Instant;
 use tracecore_tests::{Data, Device, Direction, Phase};
@@ -221,5 +222,34 @@ fn a_batch_on_its_way_costs_a_few_small_allocations() {
     let (count, bytes) = (info.count_total / BATCHES, info.bytes_total / BATCHES);
     assert!(count <= MOST, "{count} allocations a batch");
     assert!(bytes < batch.size() as u64 / 10, "{bytes} bytes a batch: is it copied?");
+    runtime.block_on(running.stop());
+}
+
+#[test]
+fn tiny_batches_that_wait_are_charged_with_all_that_they_take() {
+    /// Just above a power of two: the queue has grown to nearly twice its length.
+    const BATCHES: usize = 1100;
+    /// What an allocation takes of the heap beside its bytes, and how many a batch has.
+    const LOST: usize = 2 * 16;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let (source, sink) = (Source::new(), Sink::answering(Answer::Stall));
+    let yaml = pipeline(&source, &sink, "sending_queue: {queue_size: 100000}");
+    let running = runtime.block_on(async { Rig::start(&yaml).await.running });
+    let send = |batches: usize| {
+        runtime.block_on(async {
+            for _ in 0..batches {
+                assert!(source.emit(metrics("x", 1)).await.is_accepted());
+            }
+        });
+    };
+    let held = || sample(running.telemetry(), "tracecore_memory_held_bytes", &[]);
+    // As many as there are consumers: what those hold is not the queue's.
+    send(20);
+    let before = held();
+    let info = measure(|| send(BATCHES));
+    let (takes, charged) = (info.bytes_current as usize + BATCHES * LOST, (held() - before) as usize);
+    let [takes, charged] = [takes, charged].map(|bytes| bytes / BATCHES);
+    assert!(takes <= charged, "{takes} bytes a batch, and {charged} charged");
+    assert!(charged <= 3 * takes, "{takes} bytes a batch, and {charged} charged: too much");
     runtime.block_on(running.stop());
 }

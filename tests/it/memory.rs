@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tracecore::emit::{Refusal, Verdict};
-use tracecore::memory::Memory;
+use tracecore::memory::{BATCH_BYTES, Memory, charged};
 use tracecore::status::State;
 use tracecore::testing::{
     Answer, RecordingExporter as Sink, ScriptedReceiver as Source, TestService as Rig, assert_event, build_error,
@@ -35,7 +35,7 @@ fn limited(source: &Source, sink: &Sink, settings: &str) -> String {
 #[tokio::test(start_paused = true)]
 async fn what_is_over_the_budget_is_refused_for_now_and_comes_when_there_is_room() {
     let (source, mut sink) = (Source::new(), Sink::answering(Answer::Stall));
-    let size = metrics("one", 100).size();
+    let size = charged(&metrics("one", 100));
     let yaml = pipeline(&source, &sink, "") + &format!("  memory_budget: {}\n", 2 * size);
     let mut rig = Rig::start(&yaml).await;
     for _ in 0..2 {
@@ -163,7 +163,7 @@ async fn between_two_looks_no_more_is_taken_than_was_left() {
     used.store(970 * MIB, Ordering::Relaxed);
     let rig = Rig::start_in(memory.clone(), &pipeline(&source, &sink, "sending_queue: {queue_size: 100000}")).await;
     rig.wait_metric("tracecore_memory_pressure", &[], |pressure| pressure == 1.0).await;
-    let size = metrics("held", 10_000).size() as u64;
+    let size = charged(&metrics("held", 10_000));
     let mut taken = 0;
     while source.emit(metrics("held", 10_000)).await.is_accepted() {
         taken += size;
@@ -231,13 +231,14 @@ async fn what_several_exporters_have_is_counted_once_and_until_the_last_has_deli
     let rig = Rig::start(&yaml).await;
     let size = metrics("one", 100).size() as f64;
     assert_eq!(source.emit(metrics("one", 100)).await, Verdict::Accepted);
-    assert_eq!(rig.sample("tracecore_memory_held_bytes", &[]), size);
+    let beside = BATCH_BYTES as f64;
+    assert_eq!(rig.sample("tracecore_memory_held_bytes", &[]), size + 3.0 * beside, "its bytes once");
     let delivered = |calls: f64| {
         rig.wait_metric("tracecore_exporter_calls_total", &[("result", "success")], move |all| all == calls)
     };
     sinks[0].release(1);
     delivered(1.0).await;
-    assert_eq!(rig.sample("tracecore_memory_held_bytes", &[]), size);
+    assert_eq!(rig.sample("tracecore_memory_held_bytes", &[]), size + 2.0 * beside);
     sinks[1].release(1);
     rig.wait_metric("tracecore_memory_held_bytes", &[], |held| held == 0.0).await;
     rig.stop().await;
@@ -255,7 +256,7 @@ async fn of_a_batch_that_is_cut_the_pieces_are_counted_that_are_still_to_be_deli
         sink.release(1);
         pieces.push(sink.called().await);
     }
-    let sizes: Vec<f64> = pieces.iter().map(|piece| piece.size() as f64).collect();
+    let sizes: Vec<f64> = pieces.iter().map(|piece| charged(piece) as f64).collect();
     assert_eq!(held, sizes.iter().sum::<f64>(), "each has a copy of its own");
     assert_eq!(rig.sample("tracecore_memory_held_bytes", &[]), sizes[2]);
     sink.release(1);
@@ -272,7 +273,7 @@ async fn events_that_are_sent_are_charged_as_all_else_and_lost_with_a_number_whe
         + "    logs/events:\n      receivers: []\n      exporters: [test_sink/events]\n  memory_budget: 1MiB\n"
         + &surface(", events: {pipeline: {id: logs/events, include: [batch.accepted]}}");
     let rig = Rig::start(&yaml).await;
-    let size = metrics("one", 10).size() as f64;
+    let size = charged(&metrics("one", 10)) as f64;
     assert_eq!(source.emit(metrics("one", 10)).await, Verdict::Accepted);
     rig.wait_metric("tracecore_memory_held_bytes", &[], |held| held > size).await;
     for items in [1000, 100, 10, 1] {
@@ -282,5 +283,18 @@ async fn events_that_are_sent_are_charged_as_all_else_and_lost_with_a_number_whe
     assert!(rig.sample("tracecore_memory_held_bytes", &[]) <= MIB as f64);
     sink.release(1000);
     events.release(1000);
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_counts_bytes_holds_no_more_tiny_batches_than_take_as_much_beside_them() {
+    let (source, sink) = (Source::new(), Sink::answering(Answer::Stall));
+    let settings = "sending_queue: {sizer: bytes, queue_size: 2000000, max_bytes: 2MiB}";
+    let rig = Rig::start(&pipeline(&source, &sink, settings)).await;
+    let mut taken = 0;
+    while source.emit(metrics("tiny", 1)).await.is_accepted() {
+        taken += 1;
+    }
+    assert_eq!(taken, 2 * MIB / BATCH_BYTES);
     rig.stop().await;
 }

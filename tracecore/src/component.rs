@@ -219,6 +219,16 @@ pub trait Exporter: Component {
     /// When settings that are each valid do not go together.
     fn new(config: Self::Config) -> Result<Self, Self::Error>;
 
+    /// Whether it can send `signal` with its settings. Asked for each signal of its pipelines, where the configuration is
+    /// read.
+    ///
+    /// # Errors
+    /// When it cannot: the configuration is refused.
+    fn can_send(&self, signal: Signal) -> Result<(), Self::Error> {
+        let _ = signal;
+        Ok(())
+    }
+
     /// Opens what it writes to. "Ready" waits for it; it has a deadline.
     ///
     /// # Errors

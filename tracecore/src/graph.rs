@@ -9,6 +9,7 @@ use crate::config::{ComponentId, Config, ConfigError, ConfigErrors, Node, Origin
 use crate::queue::DeliverySettings;
 use crate::registry::{Entry, Registry, Specify};
 use crate::runtime::{ExporterSpec, Failure, OnStartError, ProcessorSpec, ReceiverSpec};
+use crate::signal::Signal;
 
 /// The keys of an exporter's settings that the runtime reads itself.
 const DELIVERY_KEYS: [&str; 4] = ["sending_queue", "retry_on_failure", "circuit_breaker", TIMEOUT];
@@ -104,7 +105,9 @@ impl Graph {
     pub(crate) fn plan(&self) -> Result<Plan, ConfigErrors> {
         let mut errors = Vec::new();
         let receivers = self.receivers.iter().filter_map(|unit| collect(plan_receiver(unit), &mut errors)).collect();
-        let exporters = self.exporters.iter().filter_map(|unit| collect(plan_exporter(unit), &mut errors)).collect();
+        let exporters = self.exporters.iter().enumerate();
+        let exporters = exporters.map(|(index, unit)| plan_exporter(unit, &self.signals_of(index)));
+        let exporters = exporters.filter_map(|planned| collect(planned, &mut errors)).collect();
         let pipelines = self
             .pipelines
             .iter()
@@ -120,6 +123,15 @@ impl Graph {
             })
             .collect();
         if errors.is_empty() { Ok(Plan { receivers, exporters, pipelines }) } else { Err(ConfigErrors(errors)) }
+    }
+
+    /// What the pipelines of this exporter carry.
+    fn signals_of(&self, exporter: usize) -> Vec<Signal> {
+        let carries = |signal: &Signal| {
+            let of_signal = |pipeline: &&Pipeline| pipeline.id.signal() == *signal;
+            self.pipelines.iter().filter(of_signal).any(|pipeline| pipeline.exporters.contains(&exporter))
+        };
+        Signal::ALL.into_iter().filter(carries).collect()
     }
 }
 
@@ -172,7 +184,7 @@ fn plan_processor(unit: &Unit) -> Result<Planned<Box<dyn ProcessorSpec>>, Config
     Ok(Planned { unit: unit.clone(), spec, on_start_error })
 }
 
-fn plan_exporter(unit: &Unit) -> Result<PlannedExporter, ConfigErrors> {
+fn plan_exporter(unit: &Unit, signals: &[Signal]) -> Result<PlannedExporter, ConfigErrors> {
     let Specify::Exporter(specify) = unit.entry.specify else { unreachable!("the registry finds by role") };
     let mut settings = unit.settings.clone();
     let on_start_error = unit.take_on_start_error(&mut settings)?;
@@ -185,7 +197,10 @@ fn plan_exporter(unit: &Unit) -> Result<PlannedExporter, ConfigErrors> {
         return Err(unit.problem(&format!("{}.sending_queue.batch.{key}", unit.path()), message));
     }
     let spec = specify(&settings, &unit.path())?;
-    spec.check().map_err(|failure| unit.refused(&failure))?;
+    let refused = spec.check(signals).iter().flat_map(|failure| unit.refused(failure).0).collect::<Vec<_>>();
+    if !refused.is_empty() {
+        return Err(ConfigErrors(refused));
+    }
     if of_delivery.get(TIMEOUT).is_none_or(Node::is_null) {
         delivery.timeout = spec.timeout();
     }

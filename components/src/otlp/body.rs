@@ -36,7 +36,7 @@ impl Compression {
             self.0.compress(parts)
         } else {
             let (compressor, parts) = (Arc::clone(&self.0), parts.to_vec());
-            cx.offload(move || compressor.compress(&parts)).await
+            cx.offload().run(move || compressor.compress(&parts)).await
         };
         Ok(compressed.map_err(Error::Compress)?.into())
     }

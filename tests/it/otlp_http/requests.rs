@@ -1,10 +1,9 @@
 //! What is sent, and where to.
 
-use tracecore::emit::{Refusal, Verdict};
-use tracecore::testing::{ScriptedReceiver as Source, logs, metrics, spans};
+use tracecore::testing::{ScriptedReceiver as Source, TestService as Rig, build_error, logs, metrics, spans};
 use tracecore_tests::HttpServer;
 
-use super::{DROPPED, accepted, last_error, sending, with, yaml};
+use super::{accepted, sending, with, yaml};
 
 #[tokio::test]
 async fn each_signal_arrives_in_each_form() {
@@ -92,16 +91,33 @@ async fn each_signal_can_have_a_server_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_signal_that_has_nowhere_to_go_is_dropped_with_a_word() {
+async fn a_signal_that_has_nowhere_to_go_is_an_error_of_the_configuration() {
     let mut server = HttpServer::start().await;
-    let (rig, source) = with(&format!("metrics_endpoint: http://{}/m", server.address())).await;
+    let source = Source::new();
+    let only_metrics = yaml(&source, &format!("metrics_endpoint: http://{}/m", server.address()));
+    let error = build_error(&only_metrics).to_string();
+    let refused = |signal| {
+        format!(":5:5: exporters.otlp_http: there is no endpoint for {signal}: set `endpoint` or `{signal}_endpoint`")
+    };
+    for (signal, is_refused) in [("traces", true), ("metrics", false), ("logs", true)] {
+        assert_eq!(error.contains(&refused(signal)), is_refused, "{signal}: {error}");
+    }
+    // What no pipeline carries needs none.
+    let other = |signal| format!("\n    {signal}: {{receivers: [test_source], exporters: [otlp_http]}}");
+    let rig = Rig::start(&only_metrics.replace(&other("traces"), "").replace(&other("logs"), "")).await;
     accepted(&source.emit(metrics("one", 1)).await);
     assert_eq!(server.call().await.line, "POST /m HTTP/1.1");
-    assert_eq!(source.emit(logs("two", 3)).await, Verdict::Refused(Refusal::Permanent));
-    assert_eq!(rig.sample(DROPPED, &[("reason", "permanent")]), 3.0);
-    assert_eq!(last_error(&rig).1, "there is no endpoint for logs: set `endpoint` or `logs_endpoint`");
-    assert!(server.more().is_empty());
     rig.stop().await;
+}
+
+#[test]
+fn what_is_not_there_yet_is_refused_with_a_word() {
+    for (setting, word) in
+        [("proxy_url: http://p:1", "is asked directly"), ("profiles_endpoint: http://p:1", "is not there yet")]
+    {
+        let error = build_error(&yaml(&Source::new(), &format!("endpoint: http://h:1\n{setting}"))).to_string();
+        assert!(error.contains(word), "{error}");
+    }
 }
 
 #[tokio::test]
@@ -137,7 +153,7 @@ async fn settings_that_cannot_be_are_refused_with_the_place() {
         ),
     ];
     for (settings, message) in cases {
-        let error = tracecore::testing::build_error(&yaml(&source, settings)).to_string();
+        let error = build_error(&yaml(&source, settings)).to_string();
         assert!(error.contains(message) && !error.contains("hunter2"), "{settings}: {error}");
     }
 }

@@ -15,8 +15,8 @@ const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 /// `POST /` of `x`, compressed as headers are.
 const POST: &[u8] = b"\x83\x86\x84\x41\x01x";
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
+pub(super) const DATA: u8 = 0;
+pub(super) const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
@@ -24,9 +24,9 @@ const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 
-const END_HEADERS: u8 = 4;
+pub(super) const END_HEADERS: u8 = 4;
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
@@ -50,7 +50,7 @@ fn frames(mut bytes: &[u8]) -> Vec<(u8, u32, Option<u32>)> {
 }
 
 /// The headers of a call of the method that takes this signal, compressed as headers are.
-fn call_block(signal: Signal) -> Vec<u8> {
+pub(super) fn call_block(signal: Signal) -> Vec<u8> {
     let path = grpc_path(signal);
     let content_type = "application/grpc";
     [
@@ -65,7 +65,7 @@ fn call_block(signal: Signal) -> Vec<u8> {
     .concat()
 }
 
-async fn raw(served: &Served) -> Http {
+pub(super) async fn raw(served: &Served) -> Http {
     let mut client = Http::connect(served.grpc).await;
     client.send(HELLO).await;
     client

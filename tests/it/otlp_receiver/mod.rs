@@ -8,11 +8,13 @@ mod bad;
 mod client;
 mod cors;
 mod grpc;
+mod held;
 mod http;
 mod limits;
 mod pings;
 mod semantics;
 mod stop;
+mod unpacking;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU16, Ordering};

@@ -38,7 +38,7 @@ pub use telemetry::{EventMirrors, EventPipeline, Paths, Push, Readiness, StatusP
 pub use value::{
     ByteSize, ByteSizeError, ClientAuth, Delay, DurationError, Endpoint, EndpointError, GrpcEndpoint,
     GrpcEndpointError, HttpUrl, HttpUrlError, Literal, MountPath, MountPathError, Named, Pattern, PatternError, Period,
-    Ratio, RatioError, Secret, ServerAuth, ServerTls,
+    Profiles, Proxy, Ratio, RatioError, Secret, ServerAuth, ServerTls,
 };
 pub use yaml::{MAX_DEPTH, MAX_ERRORS, MAX_NODES, MAX_SOURCE_BYTES};
 

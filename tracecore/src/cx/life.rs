@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::Offloads;
 use super::activity::Activity;
 use super::resources::{LISTENER, Resources};
 use super::sockets::Sockets;
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) events: Events,
     /// The memory of the process.
     pub(crate) memory: Memory,
+    /// Where components do what keeps a core busy.
+    pub(crate) offloads: Offloads,
     /// What components hold.
     pub(crate) resources: Resources,
     /// The attributes that identify this process, on exported data as on its own metrics.

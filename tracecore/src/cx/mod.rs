@@ -39,6 +39,8 @@ use crate::time::{Instant, unix_nanos};
 pub(crate) use activity::{Activity, Totals};
 pub use attempt::Attempt;
 pub(crate) use life::{Base, Drain, Fatal, Own, Shared};
+pub use offload::Offload;
+pub(crate) use offload::Offloads;
 pub(crate) use resources::LISTENER;
 pub use resources::Resources;
 use resources::{Held, THREAD};

@@ -8,33 +8,41 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::Memory;
+use super::{Memory, beside};
 use crate::signal::Batch;
 
 /// What a batch holds of the memory, given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Charge {
     memory: Memory,
+    /// Of its parts.
     bytes: u64,
+    /// Of what it is beside them, wherever it is.
+    beside: u64,
     /// Held with others: that of the batch of which this one has slices.
     shared: Option<Arc<Charge>>,
 }
 
 impl Charge {
-    /// Of bytes that are counted already.
-    pub(super) fn of(memory: &Memory, bytes: u64) -> Self {
-        Charge { memory: memory.clone(), bytes, shared: None }
+    /// That of a batch, which is still to be [taken](Charge::take).
+    pub(super) fn of(memory: &Memory, batch: &Batch) -> Self {
+        Charge { memory: memory.clone(), bytes: batch.size() as u64, beside: beside(batch), shared: None }
+    }
+
+    /// Counts it, and gives what was held before.
+    pub(super) fn take(&self) -> u64 {
+        self.memory.0.held.fetch_add(self.bytes + self.beside, Ordering::Relaxed)
     }
 
     /// One of nothing, for a test of what does not look at it.
     #[cfg(test)]
     pub(crate) fn none() -> Self {
-        Charge::of(&Memory::new(None, || None), 0)
+        Charge { memory: Memory::new(None, || None), bytes: 0, beside: 0, shared: None }
     }
 
-    /// One of no bytes.
+    /// One of nothing.
     pub(crate) fn nothing(&self) -> Self {
-        Charge::of(&self.memory, 0)
+        Charge { memory: self.memory.clone(), bytes: 0, beside: 0, shared: None }
     }
 
     /// One for each of `count` that have the same batch, or pieces of it.
@@ -43,12 +51,12 @@ impl Charge {
         if count == 1 {
             alone = Some(self);
         } else {
-            let memory = self.memory.clone();
             let all = Arc::new(self);
-            shared = Some((0..count).map(move |_| Charge {
-                memory: memory.clone(),
-                bytes: 0,
-                shared: Some(Arc::clone(&all)),
+            shared = Some((0..count).map(move |_| {
+                let shared = Some(Arc::clone(&all));
+                let one = Charge { memory: all.memory.clone(), bytes: 0, beside: all.beside, shared };
+                one.take();
+                one
             }));
         }
         alone.into_iter().chain(shared.into_iter().flatten())
@@ -63,24 +71,20 @@ impl Charge {
             if part.is_empty() || is_slice(&part) { (slices + size, copies) } else { (slices, copies + size) }
         });
         if slices == 0 {
-            self.give_back();
+            self.memory.0.held.fetch_sub(std::mem::take(&mut self.bytes), Ordering::Relaxed);
             self.shared = None;
         }
         self.memory.0.held.fetch_add(copies, Ordering::Relaxed);
         self.bytes += copies;
         self
     }
-
-    fn give_back(&mut self) {
-        if self.bytes > 0 {
-            self.memory.0.held.fetch_sub(std::mem::take(&mut self.bytes), Ordering::Relaxed);
-        }
-    }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.give_back();
+        if self.bytes + self.beside > 0 {
+            self.memory.0.held.fetch_sub(self.bytes + self.beside, Ordering::Relaxed);
+        }
     }
 }
 
@@ -88,9 +92,9 @@ impl Drop for Charge {
 mod tests {
     use std::num::NonZeroU64;
 
-    use super::super::{Memory, OverBudget};
+    use super::super::{BATCH_BYTES, Memory, OverBudget, charged};
     use super::*;
-    use crate::signal::{Batch, SplitLimit};
+    use crate::signal::{Batch, Metadata, SplitLimit};
     use crate::testing::logs;
 
     fn memory(budget: u64) -> Memory {
@@ -100,10 +104,10 @@ mod tests {
     #[test]
     fn what_is_over_the_budget_is_refused_and_counted_by_nobody() {
         let batch = logs("one", 10);
-        let memory = memory(2 * batch.size() as u64);
+        let memory = memory(2 * charged(&batch));
         let held = [(); 2].map(|()| memory.charge(&batch).unwrap());
         assert_eq!(memory.charge(&batch).err(), Some(OverBudget));
-        assert_eq!(memory.held(), 2 * batch.size() as u64);
+        assert_eq!(memory.held(), 2 * charged(&batch));
         drop(held);
         memory.charge(&batch).unwrap();
         assert_eq!(memory.held(), 0);
@@ -125,8 +129,20 @@ mod tests {
         let size = batch.size() as u64;
         let mut charges: Vec<Charge> = memory.charge(&batch).unwrap().share(3).collect();
         while charges.pop().is_some() {
-            assert_eq!(memory.held(), if charges.is_empty() { 0 } else { size });
+            let places = charges.len() as u64;
+            assert_eq!(memory.held(), if places == 0 { 0 } else { size + (1 + places) * BATCH_BYTES });
         }
+    }
+
+    #[test]
+    fn what_a_request_brought_beside_its_body_is_charged_with_its_batch() {
+        let memory = memory(u64::MAX);
+        let pairs = [("x-tenant", "a".repeat(1000)), ("x-tenant", "b".repeat(2000))];
+        let batch = logs("one", 1).with_metadata(Metadata::new(pairs).unwrap());
+        let charge = memory.charge(&batch).unwrap();
+        assert!(memory.held() > batch.size() as u64 + BATCH_BYTES + 3000 + 2 * "x-tenant".len() as u64);
+        drop(charge);
+        assert_eq!(memory.held(), 0);
     }
 
     #[test]
@@ -138,9 +154,9 @@ mod tests {
         let first = |items| batch.split(SplitLimit::Items(NonZeroU64::new(items).unwrap())).next().unwrap();
         let (copy, slice) = (first(1), first(60));
         let charge = memory.charge(&batch).unwrap().remade(&batch, &slice);
-        assert_eq!(memory.held(), whole);
+        assert_eq!(memory.held(), whole + BATCH_BYTES);
         let charge = charge.remade(&batch, &copy);
-        assert_eq!(memory.held(), copy.size() as u64);
+        assert_eq!(memory.held(), charged(&copy));
         drop(charge);
         assert_eq!(memory.held(), 0);
     }
@@ -159,9 +175,9 @@ mod tests {
         let mut charges = charges.zip(&pieces).map(|(charge, piece)| charge.remade(&batch, piece));
         let (first, second) = (charges.next(), charges.next());
         drop(charges);
-        assert_eq!(memory.held(), whole + copied[0] + copied[1]);
+        assert_eq!(memory.held(), whole + copied[0] + copied[1] + 3 * BATCH_BYTES);
         drop(first);
-        assert_eq!(memory.held(), whole + copied[1]);
+        assert_eq!(memory.held(), whole + copied[1] + 2 * BATCH_BYTES);
         drop(second);
         assert_eq!(memory.held(), 0);
     }

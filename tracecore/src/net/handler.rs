@@ -64,7 +64,8 @@ pub(super) async fn guarded<S: HttpService>(
     observer: Arc<dyn Observer>,
 ) -> Result<Response<S::Body>, LastWord> {
     refuse(&request, limits)?;
-    let request = request.map(|body| RequestBody::new(body, limits.body_bytes, Arc::clone(&observer)));
+    let head = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let request = request.map(|body| RequestBody::new(body, limits.body_bytes, head, Arc::clone(&observer)));
     let handled = AssertUnwindSafe(service.handle(request)).catch_unwind();
     handled.await.map_err(|panic| {
         observer.handler_panicked();

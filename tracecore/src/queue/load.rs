@@ -1,7 +1,11 @@
 //! What a batch takes of a queue, and what a queue can hold.
 
 use super::settings::{SendingQueue, Sizer};
+use crate::memory::BATCH_BYTES;
 use crate::signal::Batch;
+
+/// So many batches a queue holds at least where it counts items or bytes, however few bytes it may hold: a megabyte.
+const MIN_REQUESTS: u64 = 1000;
 
 /// How full a queue is, by the bound that is nearest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,9 +38,12 @@ impl Load {
         Load { requests: 1, items: batch.items(), bytes: batch.size() as u64 }
     }
 
-    /// What a queue holds: so much by its sizer, and in bytes always.
+    /// What a queue holds: so much by its sizer, and in bytes always. And no more batches than take as much beside their
+    /// bytes: those that are tiny would otherwise take many times what it may have.
     pub(super) fn limit(settings: &SendingQueue) -> Self {
-        let mut limit = Load { requests: u64::MAX, items: u64::MAX, bytes: settings.max_bytes.get() };
+        let bytes = settings.max_bytes.get();
+        let requests = (bytes / BATCH_BYTES).max(MIN_REQUESTS);
+        let mut limit = Load { requests, items: u64::MAX, bytes };
         let size = settings.queue_size.get();
         match settings.sizer {
             Sizer::Requests => limit.requests = size,

@@ -89,7 +89,8 @@ pub struct SendingQueue {
     pub queue_size: NonZeroU64,
     /// What `queue_size` counts.
     pub sizer: Sizer,
-    /// How many bytes fit, whatever the sizer.
+    /// How many bytes fit, whatever the sizer; and where that counts items or bytes, no more batches than one for each KiB of
+    /// it, but at least 1,000: what they take beside their bytes must not eat the node either.
     pub max_bytes: ByteSize,
     /// What happens to a batch that finds the queue full.
     pub on_overflow: Overflow,

@@ -13,7 +13,7 @@ use super::stage::Stage;
 use super::{Board, stop};
 use crate::component::Role;
 use crate::config::{ComponentId, Config, ConfigErrors, PipelineId};
-use crate::cx::{Base, Drain, Fatal, Resources, Shared};
+use crate::cx::{Base, Drain, Fatal, Offloads, Resources, Shared};
 use crate::emit::Exit;
 use crate::events::{Draft, Events, ServiceEvent};
 use crate::graph::{Graph, Plan};
@@ -180,6 +180,7 @@ impl Builder {
             telemetry,
             events,
             fatal: Arc::default(),
+            offloads: Offloads::new(config.service.workers),
             resources: Resources::default(),
             restart_budget: NonZeroU32::new(config.service.restart_budget),
             resource: attributes,

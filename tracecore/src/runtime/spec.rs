@@ -17,6 +17,7 @@ use crate::config::{ConfigErrors, Node, Period};
 use crate::cx::{Base, Cx};
 use crate::error::{Classify, ErrorKind};
 use crate::queue::{DeliverySettings, ErasedOutlet, Outlet, Queue};
+use crate::signal::Signal;
 use crate::telemetry::ProcessorTelemetry;
 
 /// A configured receiver.
@@ -39,8 +40,8 @@ pub(crate) trait ProcessorSpec: Send + Sync {
 
 /// A configured exporter.
 pub(crate) trait ExporterSpec: Send + Sync {
-    /// Constructs it once and throws it away: whether its settings go together.
-    fn check(&self) -> Result<(), Failure>;
+    /// Constructs it once and throws it away: why its settings do not go together, or which of its signals it cannot send.
+    fn check(&self, signals: &[Signal]) -> Vec<Failure>;
 
     /// The time limit of one attempt where the settings have none.
     fn timeout(&self) -> Period;
@@ -135,8 +136,13 @@ impl<C: Processor> ProcessorSpec for Spec<C> {
 }
 
 impl<C: Exporter> ExporterSpec for Spec<C> {
-    fn check(&self) -> Result<(), Failure> {
-        construct(|| C::new(self.config.clone())).map(drop)
+    fn check(&self, signals: &[Signal]) -> Vec<Failure> {
+        match construct(|| C::new(self.config.clone())) {
+            Ok(exporter) => {
+                signals.iter().filter_map(|signal| construct(|| exporter.can_send(*signal)).err()).collect()
+            }
+            Err(failure) => vec![failure],
+        }
     }
 
     fn timeout(&self) -> Period {

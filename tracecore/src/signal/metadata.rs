@@ -7,6 +7,10 @@ use std::sync::Arc;
 /// whoever made it.
 const MAX_BYTES: usize = 64 * 1024;
 
+/// What a name with its value takes beside their characters: two pointers with lengths, and two allocations of the least
+/// size. In bytes.
+const PAIR_BYTES: usize = 64;
+
 /// The headers (HTTP) or the metadata (gRPC) of the request that brought a batch. Cloning clones a reference.
 ///
 /// Names are lower case. A name may have several values; they stay in the order of the request.
@@ -44,6 +48,11 @@ impl Metadata {
     /// Every value of `name`, in whatever case it is written.
     pub fn get_all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.iter().filter(move |(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// How much memory it takes, in bytes.
+    pub(crate) fn held(&self) -> u64 {
+        self.iter().map(|(name, value)| (name.len() + value.len() + PAIR_BYTES) as u64).sum()
     }
 
     /// What of it has one of these names, in whatever case they are written.

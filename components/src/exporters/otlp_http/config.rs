@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
-use tracecore::config::{ClientAuth, HttpUrl};
+use tracecore::config::{ClientAuth, HttpUrl, Profiles, Proxy};
 use tracecore::net::tls::TlsClientConfig;
 use tracecore::net::{POOL_IDLE_TIMEOUT, POOL_MAX_IDLE};
 use tracecore::otlp::Format;
@@ -22,6 +22,12 @@ pub(super) struct Config {
     pub metrics_endpoint: Option<HttpUrl>,
     /// Where logs go, as the whole URL, in place of what `endpoint` says.
     pub logs_endpoint: Option<HttpUrl>,
+    /// Not there yet.
+    #[expect(dead_code, reason = "to have a value it would have to exist")]
+    profiles_endpoint: Option<Profiles>,
+    /// Not there yet.
+    #[expect(dead_code, reason = "to have a value it would have to exist")]
+    proxy_url: Option<Proxy>,
     /// How a batch is written.
     #[default]
     pub encoding: Encoding,

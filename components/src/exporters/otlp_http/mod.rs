@@ -55,6 +55,10 @@ impl Exporter for OtlpHttp {
         Ok(OtlpHttp { tls: secured.then(|| Arc::new(tls)), config, compression, headers, client: None })
     }
 
+    fn can_send(&self, signal: Signal) -> Result<(), Error> {
+        self.config.url(signal).map(drop).ok_or(Error::NoEndpointFor(signal))
+    }
+
     async fn start(&mut self, cx: &Cx<Self>) -> Result<(), Error> {
         if let Some(tls) = &self.tls {
             tls.load().await.map_err(Error::Tls)?;
@@ -80,7 +84,7 @@ impl Exporter for OtlpHttp {
             Encoding::Proto => self.compression.body(batch.parts(), cx).await?,
             Encoding::Json => {
                 let batch = batch.clone();
-                let text = cx.offload(move || Bytes::from(otlp::json::encode(&batch))).await;
+                let text = cx.offload().run(move || Bytes::from(otlp::json::encode(&batch))).await;
                 self.compression.body(&[text], cx).await?
             }
         };

@@ -12,8 +12,8 @@ use tracecore::prelude::*;
 /// The port of OTLP/gRPC, and that of OTLP/HTTP.
 const PORTS: (u16, u16) = (4317, 4318);
 
-/// Open connections of one protocol. A gateway serves a node with one; each can hold a frame of a megabyte that is not
-/// complete.
+/// Open connections of one protocol. A gateway serves a node with one; what each takes beside its requests is not charged, so
+/// this bounds it.
 const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(1024).expect("1024 is not zero");
 
 /// The largest gRPC message in MiB, and the largest HTTP body: what the specification recommends.

@@ -12,16 +12,17 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use tracecore::net::{HttpService, RequestBody, Route};
-use tracecore::otlp::compression::{DecompressError, Encoding, decompress};
+use tracecore::otlp::compression::Encoding;
 use tracecore::otlp::grpc::{Code, parse_timeout};
 use tracecore::otlp::status::Status;
-use tracecore::otlp::{grpc_path, signal_of_grpc_path};
+use tracecore::otlp::{Format, grpc_path, signal_of_grpc_path};
 use tracecore::prelude::*;
 use tracecore::time::Instant;
 
 use super::intake::{Intake, broken};
 use super::message::{Collector, too_large};
 use super::reply::Reply;
+use super::unpack::{Packed, Unpackable};
 
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
@@ -55,18 +56,21 @@ impl Grpc {
             ));
         }
         let (compressed, message) = collect(body, *limit).await?;
-        let message = match (compressed, encoding) {
-            (false, _) => message,
+        let encoding = match (compressed, encoding) {
+            (false, _) => Encoding::Identity,
             (true, Encoding::Identity) => {
                 let unclear = "the message is compressed, and grpc-encoding does not say how";
                 return Err(Status::new(Code::Internal, unclear));
             }
-            (true, encoding) => decompress(encoding, &message, *limit).map_err(|error| match error {
-                DecompressError::TooLarge(limit) => too_large(format_args!("more than {limit}"), limit),
-                corrupt @ DecompressError::Corrupt { .. } => Status::new(Code::Internal, corrupt.to_string()),
-            })?,
+            (true, encoding) => encoding,
         };
-        intake.take(Intake::validate(signal, message)?, head, deadline).await
+        let packed = Packed { signal, format: Format::Protobuf, encoding, bytes: message, limit: *limit };
+        let batch = intake.unpacker.unpack(packed).await.map_err(|error| match error {
+            Unpackable::TooLarge => too_large(format_args!("more than {limit}"), *limit),
+            Unpackable::Corrupt(corrupt) => Status::new(Code::Internal, corrupt.to_string()),
+            Unpackable::Status(status) => status,
+        })?;
+        intake.take(batch, head, deadline).await
     }
 }
 

@@ -11,18 +11,18 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
-use tracecore::error::Report;
 use tracecore::net::{HttpService, RequestBody, Route};
-use tracecore::otlp::compression::{DecompressError, Encoding, decompress};
+use tracecore::otlp::compression::Encoding;
 use tracecore::otlp::grpc::Code;
 use tracecore::otlp::status::{Status, http_status};
-use tracecore::otlp::{self, Format, json, response};
+use tracecore::otlp::{self, Format, response};
 use tracecore::prelude::*;
 
 use super::config::{self, Cors};
 use super::cors;
 use super::intake::{Intake, broken};
 use super::pieces::Pieces;
+use super::unpack::{Packed, Unpackable};
 
 /// The service of one listener.
 #[derive(Clone)]
@@ -133,21 +133,12 @@ impl Shared {
 
     async fn take(&self, signal: Signal, format: Format, head: &Parts, body: RequestBody) -> Result<(), Failure> {
         let encoding = self.encoding(&head.headers)?;
-        let body = self.collect(body).await?;
-        let body = match encoding {
-            Encoding::Identity => body,
-            encoding => decompress(encoding, &body, self.limit).map_err(|error| match error {
-                DecompressError::TooLarge(_) => self.too_large(),
-                corrupt @ DecompressError::Corrupt { .. } => {
-                    Status::new(Code::InvalidArgument, corrupt.to_string()).into()
-                }
-            })?,
-        };
-        let batch = match format {
-            Format::Protobuf => Intake::validate(signal, body)?,
-            Format::Json => json::decode(signal, &body)
-                .map_err(|error| Status::new(Code::InvalidArgument, Report(&error).to_string()))?,
-        };
+        let packed = Packed { signal, format, encoding, bytes: self.collect(body).await?, limit: self.limit };
+        let batch = self.intake.unpacker.unpack(packed).await.map_err(|error| match error {
+            Unpackable::TooLarge => self.too_large(),
+            Unpackable::Corrupt(corrupt) => Status::new(Code::InvalidArgument, corrupt.to_string()).into(),
+            Unpackable::Status(status) => status.into(),
+        })?;
         Ok(self.intake.take(batch, head, None).await?)
     }
 

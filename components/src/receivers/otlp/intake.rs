@@ -1,10 +1,9 @@
-//! From a request's message to its verdict, the same for gRPC and HTTP.
+//! From a request's batch to its verdict, the same for gRPC and HTTP.
 
 use std::error::Error;
 use std::time::Duration;
 use std::{io, iter};
 
-use bytes::Bytes;
 use http::HeaderMap;
 use http::request::Parts;
 use tokio::time::timeout_at;
@@ -16,24 +15,24 @@ use tracecore::prelude::*;
 use tracecore::signal::Metadata;
 use tracecore::time::Instant;
 
+use super::Otlp;
+use super::unpack::Unpacker;
+
 /// How long a client is asked to wait for memory: the bodies that fill it have come, or were given up, by then.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The way into the pipelines, and what goes with a batch.
 #[derive(Clone)]
 pub(super) struct Intake {
+    pub(super) unpacker: Unpacker,
     pub(super) emitter: Emitter,
     pub(super) include_metadata: bool,
 }
 
 impl Intake {
-    /// Validates a message.
-    ///
-    /// # Errors
-    ///
-    /// When it is not an export request of `signal`.
-    pub(super) fn validate(signal: Signal, message: Bytes) -> Result<Batch, Status> {
-        Batch::validate(signal, message).map_err(|error| Status::new(Code::InvalidArgument, error.to_string()))
+    pub(super) fn new(cx: &Cx<Otlp>, include_metadata: bool) -> Self {
+        let unpacker = Unpacker { offload: cx.offload().clone(), memory: cx.memory().clone() };
+        Intake { unpacker, emitter: cx.emitter().clone(), include_metadata }
     }
 
     /// Sends a batch into the pipelines, until the client no longer waits.
@@ -66,8 +65,7 @@ impl Intake {
 pub(super) fn broken(error: &(dyn Error + 'static)) -> Status {
     let mut causes = iter::successors(Some(error), |error| (*error).source());
     if error.is::<NoMemory>() {
-        let full = Status::new(Code::Unavailable, "there is no memory for the request now: try again later");
-        return Status { retry_after: Some(RETRY_AFTER), ..full };
+        return no_memory();
     }
     let malformed = causes.any(|cause| {
         let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
@@ -75,6 +73,12 @@ pub(super) fn broken(error: &(dyn Error + 'static)) -> Status {
     });
     let code = if malformed { Code::InvalidArgument } else { Code::Cancelled };
     Status::new(code, format!("the body does not come to its end: {}", Report(error)))
+}
+
+/// What fills the memory is gone in a moment.
+pub(super) fn no_memory() -> Status {
+    let full = Status::new(Code::Unavailable, "there is no memory for the request now: try again later");
+    Status { retry_after: Some(RETRY_AFTER), ..full }
 }
 
 fn too_late() -> Status {

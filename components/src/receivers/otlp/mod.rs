@@ -13,6 +13,7 @@ mod intake;
 mod message;
 mod pieces;
 mod reply;
+mod unpack;
 
 use std::sync::Arc;
 
@@ -64,12 +65,12 @@ impl Receiver for Otlp {
     async fn start(&mut self, cx: &Cx<Self>) -> Result<(), Error> {
         if let Some(config) = &self.config.protocols.grpc.0 {
             let listener = listen(cx, "grpc", &config.endpoint).await?;
-            let intake = Intake { emitter: cx.emitter().clone(), include_metadata: config.include_metadata };
+            let intake = Intake::new(cx, config.include_metadata);
             cx.serve(listener, Grpc::new(intake, config.max_message()), config.limits());
         }
         if let Some(config) = &self.config.protocols.http.0 {
             let listener = listen(cx, "http", &config.endpoint).await?;
-            let intake = Intake { emitter: cx.emitter().clone(), include_metadata: config.include_metadata };
+            let intake = Intake::new(cx, config.include_metadata);
             cx.serve(listener, Http::new(intake, config, self.response_headers.clone()), config.limits());
         }
         Ok(())

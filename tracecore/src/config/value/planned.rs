@@ -43,6 +43,16 @@ planned!(
     "is not there yet: servers ask nobody who they are; put a proxy that does before it, or listen on localhost"
 );
 planned!(
+    /// What has to do with profiles.
+    Profiles,
+    "is not there yet: there are traces, metrics and logs"
+);
+planned!(
+    /// A proxy between a client and its server.
+    Proxy,
+    "is not there yet: what is asked is asked directly, also where the environment names a proxy"
+);
+planned!(
     /// Authentication of a client by an extension.
     ClientAuth,
     "is not there yet: what the other side asks for can stand in `headers`, such as `authorization`"

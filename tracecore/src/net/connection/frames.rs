@@ -24,6 +24,8 @@ const END_HEADERS: u8 = 4;
 pub(super) struct Frames {
     /// Bytes that belong to what is passed over: the preface, or the rest of a frame.
     rest: usize,
+    /// How long that frame is; 0 for the preface.
+    length: usize,
     /// The type of that frame; a preface is as little a request as a header block is.
     kind: u8,
     /// The head of the next frame, as far as it has come.
@@ -56,7 +58,7 @@ impl Frames {
     pub(super) fn new() -> Self {
         let head = [0; HEAD_BYTES];
         let (rest, kind) = (PREFACE_BYTES, HEADERS);
-        Frames { rest, kind, head, have: 0, in_block: false, control: 0, pings: 0, last_stream: 0 }
+        Frames { rest, length: 0, kind, head, have: 0, in_block: false, control: 0, pings: 0, last_stream: 0 }
     }
 
     pub(super) fn read(&mut self, mut bytes: &[u8]) -> Read {
@@ -86,6 +88,11 @@ impl Frames {
         }
     }
 
+    /// How long the frame is that has not come whole, 0 if there is none.
+    pub(super) fn unfinished(&self) -> usize {
+        if self.rest > 0 { self.length } else { 0 }
+    }
+
     /// The pings that have come since the last time.
     pub(super) fn take_pings(&mut self) -> u32 {
         std::mem::take(&mut self.pings)
@@ -101,6 +108,7 @@ impl Frames {
         let [a, b, c, kind, flags, stream @ ..] = self.head;
         (self.have, self.kind) = (0, kind);
         self.rest = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+        self.length = self.rest;
         if matches!(kind, HEADERS | CONTINUATION) {
             self.in_block = flags & END_HEADERS == 0;
         }
@@ -153,6 +161,19 @@ mod tests {
             let mut frames = Frames::new();
             frames.read(&stream[..cut]);
             assert_eq!(frames.read(&stream[cut..]), Read::Whole, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn what_has_not_come_whole_is_known_by_its_length() {
+        let mut frames = Frames::new();
+        frames.read(&[b'p'; PREFACE_BYTES - 1]);
+        assert_eq!(frames.unfinished(), 0);
+        let data = frame(DATA, 0, 100);
+        let lengths = [(b"p".as_slice(), 0), (&data[..8], 0), (&data[8..9], 100), (&data[9..], 0), (&data[..50], 100)];
+        for (bytes, length) in lengths {
+            frames.read(bytes);
+            assert_eq!(frames.unfinished(), length, "after {} bytes", bytes.len());
         }
     }
 

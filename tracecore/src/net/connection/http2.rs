@@ -25,7 +25,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::{Answer, Follow};
 use super::frames::{Frames, Read};
+use super::large::Large;
 use super::streams::{Alarm, Stream, Streams};
+use crate::memory::OverBudget;
 use crate::net::handler::{HttpService, guarded, too_slow};
 use crate::net::request::Exchange;
 use crate::net::{Closed, Http2, Limits, Observer};
@@ -52,6 +54,7 @@ where
         streams: streams.clone(),
         settings,
         frames: Frames::new(),
+        large: Large::new(Arc::clone(&observer)),
         arriving: true,
         stalled: false,
         farewell: None,
@@ -203,6 +206,7 @@ struct Watched<Io> {
     streams: Streams,
     settings: Http2,
     frames: Frames,
+    large: Large,
     /// The last read ended in the middle of something that must come to its end.
     arriving: bool,
     /// The last write was not taken.
@@ -226,6 +230,10 @@ fn too_many_pings(last_stream: u32) -> Bytes {
 }
 
 impl<Io> Watched<Io> {
+    fn charge(&mut self) -> Result<(), OverBudget> {
+        self.large.comes(self.frames.unfinished())
+    }
+
     fn wrote<T>(&mut self, result: Poll<T>) -> Poll<T> {
         if result.is_pending() != self.stalled {
             self.stalled = result.is_pending();
@@ -247,6 +255,10 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Watched<Io> {
         let pings = self.frames.take_pings();
         if pings > 0 && self.streams.pinged(pings, &self.settings) {
             self.farewell = Some(too_many_pings(self.frames.last_stream()));
+        }
+        if self.charge().is_err() {
+            self.streams.refuse();
+            return Poll::Ready(Err(io::Error::other("there is no memory for a frame")));
         }
         let came = match came {
             // Nothing, or nothing new.

@@ -7,6 +7,7 @@ mod answer;
 mod frames;
 mod http1;
 mod http2;
+mod large;
 mod streams;
 
 use std::sync::Arc;

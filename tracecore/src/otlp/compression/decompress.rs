@@ -8,22 +8,27 @@ use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
 use zstd::zstd_safe::get_frame_content_size;
 
 use super::Encoding;
-use crate::memory::exact;
+use crate::memory::{Arriving, OverBudget, exact};
 
 /// Decompresses the whole of `input` into at most `limit` bytes. Several gzip members or zstd frames in a row are one.
 ///
 /// # Errors
 /// When there would be more than `limit` bytes, or when `input` is not complete, intact and nothing else.
 pub fn decompress(encoding: Encoding, input: &Bytes, limit: usize) -> Result<Bytes, DecompressError> {
-    let mut output = Output { bytes: Vec::new(), limit };
-    match encoding {
-        Encoding::Identity if input.len() > limit => return Err(DecompressError::TooLarge(limit)),
-        Encoding::Identity => return Ok(input.clone()),
-        Encoding::Gzip => gzip(input, &mut output)?,
-        Encoding::Deflate => deflate(input, &mut output)?,
-        Encoding::Zstd => zstd(input, &mut output)?,
-    }
-    Ok(output.finish())
+    Output { bytes: Vec::new(), limit, held: None }.of(encoding, input)
+}
+
+/// As [`decompress`], with the room for what is produced charged to `held` before it is taken.
+///
+/// # Errors
+/// As [`decompress`], and when there is no memory for it now.
+pub fn decompress_held(
+    encoding: Encoding,
+    input: &Bytes,
+    limit: usize,
+    held: &mut Arriving,
+) -> Result<Bytes, DecompressError> {
+    Output { bytes: Vec::new(), limit, held: Some(held) }.of(encoding, input)
 }
 
 /// Why bytes could not be decompressed.
@@ -32,6 +37,9 @@ pub enum DecompressError {
     /// There is more than the limit, in bytes.
     #[error("larger than {0} bytes when decompressed")]
     TooLarge(usize),
+    /// There is no memory for it now.
+    #[error(transparent)]
+    NoMemory(OverBudget),
     /// They are not what the encoding says.
     #[error("corrupt {encoding} data at byte {offset} of {length}: {problem}")]
     Corrupt {
@@ -61,16 +69,38 @@ const FIRST_ROOM: usize = 256;
 const MAX_WINDOW_LOG: u32 = 23;
 
 /// What is produced, with one byte more than the limit, so that it shows when the limit is passed.
-struct Output {
+struct Output<'a> {
     bytes: Vec<u8>,
     limit: usize,
+    /// What its room is charged to.
+    held: Option<&'a mut Arriving>,
 }
 
-impl Output {
+impl Output<'_> {
+    fn of(mut self, encoding: Encoding, input: &Bytes) -> Result<Bytes, DecompressError> {
+        match encoding {
+            Encoding::Identity if input.len() > self.limit => return Err(DecompressError::TooLarge(self.limit)),
+            Encoding::Identity => return Ok(input.clone()),
+            Encoding::Gzip => gzip(input, &mut self)?,
+            Encoding::Deflate => deflate(input, &mut self)?,
+            Encoding::Zstd => zstd(input, &mut self)?,
+        }
+        Ok(exact(self.bytes))
+    }
+
     /// Makes room for `size` bytes more, as far as they are plausible for `input` bytes and within the limit.
-    fn expect(&mut self, size: u64, input: usize) {
+    fn expect(&mut self, size: u64, input: usize) -> Result<(), DecompressError> {
         let plausible = input.saturating_mul(MAX_EXPECTED_RATIO).min(self.left());
-        self.bytes.reserve_exact(usize::try_from(size).unwrap_or(usize::MAX).min(plausible));
+        self.reserve(usize::try_from(size).unwrap_or(usize::MAX).min(plausible))
+    }
+
+    fn reserve(&mut self, size: usize) -> Result<(), DecompressError> {
+        let more = size.saturating_sub(self.bytes.capacity() - self.bytes.len());
+        if let Some(held) = &mut self.held {
+            held.grow(more).map_err(DecompressError::NoMemory)?;
+        }
+        self.bytes.reserve_exact(size);
+        Ok(())
     }
 
     /// Makes room if there is none.
@@ -82,7 +112,7 @@ impl Output {
             return Err(DecompressError::TooLarge(self.limit));
         }
         if self.bytes.len() == self.bytes.capacity() {
-            self.bytes.reserve_exact(self.bytes.len().max(FIRST_ROOM).min(self.left()));
+            self.reserve(self.bytes.len().max(FIRST_ROOM).min(self.left()))?;
         }
         Ok(())
     }
@@ -90,16 +120,12 @@ impl Output {
     fn left(&self) -> usize {
         self.limit.saturating_add(1) - self.bytes.len()
     }
-
-    fn finish(self) -> Bytes {
-        exact(self.bytes)
-    }
 }
 
-fn gzip(input: &[u8], output: &mut Output) -> Result<(), DecompressError> {
+fn gzip(input: &[u8], output: &mut Output<'_>) -> Result<(), DecompressError> {
     // The last four bytes are the size of the last member, of which there is nearly always one.
     let declared = input.last_chunk().map_or(0, |size| u32::from_le_bytes(*size));
-    output.expect(declared.into(), input.len());
+    output.expect(declared.into(), input.len())?;
     let mut offset = 0;
     for _ in 0..MAX_MEMBERS {
         offset += inflate(Encoding::Gzip, Decompress::new_gzip(GZIP_WINDOW_BITS), input, offset, output)?;
@@ -113,7 +139,7 @@ fn gzip(input: &[u8], output: &mut Output) -> Result<(), DecompressError> {
 /// The window of gzip as a power of two: always 32 KiB.
 const GZIP_WINDOW_BITS: u8 = 15;
 
-fn deflate(input: &[u8], output: &mut Output) -> Result<(), DecompressError> {
+fn deflate(input: &[u8], output: &mut Output<'_>) -> Result<(), DecompressError> {
     let end = inflate(Encoding::Deflate, Decompress::new(true), input, 0, output)?;
     if end == input.len() { Ok(()) } else { Err(corrupt(Encoding::Deflate, end, input, "more bytes behind the end")) }
 }
@@ -124,7 +150,7 @@ fn inflate(
     mut stream: Decompress,
     input: &[u8],
     start: usize,
-    output: &mut Output,
+    output: &mut Output<'_>,
 ) -> Result<usize, DecompressError> {
     loop {
         output.grow()?;
@@ -152,12 +178,12 @@ fn inflate(
 const CUT_SHORT: &str = "cut short";
 const TOO_MANY: &str = "too many members, expected at most 1024";
 
-fn zstd(input: &[u8], output: &mut Output) -> Result<(), DecompressError> {
+fn zstd(input: &[u8], output: &mut Output<'_>) -> Result<(), DecompressError> {
     if let Ok(Some(declared)) = get_frame_content_size(input) {
         if declared > output.limit as u64 {
             return Err(DecompressError::TooLarge(output.limit));
         }
-        output.expect(declared, input.len());
+        output.expect(declared, input.len())?;
     }
     let out_of_memory = |_| corrupt(Encoding::Zstd, 0, input, "no memory to decompress it");
     let mut decoder = Decoder::new().map_err(out_of_memory)?;

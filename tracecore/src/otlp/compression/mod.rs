@@ -12,7 +12,7 @@ mod tests;
 use std::fmt;
 
 pub use compress::{CompressError, Compressor, LevelError};
-pub use decompress::{DecompressError, decompress};
+pub use decompress::{DecompressError, decompress, decompress_held};
 
 /// How bytes are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
