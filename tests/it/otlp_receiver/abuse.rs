@@ -65,7 +65,8 @@ fn call_block(signal: Signal) -> Vec<u8> {
     .concat()
 }
 
-async fn raw(served: &Served) -> Http {
+/// A client of HTTP/2 that has said no more than that.
+pub(super) async fn raw(served: &Served) -> Http {
     let mut client = Http::connect(served.grpc).await;
     client.send(HELLO).await;
     client
