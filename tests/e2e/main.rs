@@ -13,6 +13,7 @@ mod link;
 mod memory;
 mod process;
 mod prometheus;
+mod resource_detection;
 mod scarcity;
 mod sdk;
 mod shutdown;

@@ -10,8 +10,7 @@ use crate::process::{Process, tracecore};
 
 /// A collector on a system that trusts who is in this file, and sends all that it has to `server`.
 fn collector(server: &HttpServer, trusted: &Path, folder: &Path) -> Process {
-    let base = format!("https://localhost:{}", server.address().port());
-    let config = folder.join("config.yaml");
+    let base = base(server);
     let text = format!(
         "
 receivers: {{clock: {{interval: 100ms}}}}
@@ -24,6 +23,16 @@ telemetry:
   traces: {{endpoint: '{base}/traced'}}
 "
     );
+    start(&text, trusted, folder)
+}
+
+fn base(server: &HttpServer) -> String {
+    format!("https://localhost:{}", server.address().port())
+}
+
+/// A collector with this configuration on a system that trusts who is in this file.
+fn start(text: &str, trusted: &Path, folder: &Path) -> Process {
+    let config = folder.join("config.yaml");
     std::fs::write(&config, text).expect("the folder is ours");
     let mut command = tracecore(["collect", "--config", &config.display().to_string()]);
     Process::start(command.env("SSL_CERT_FILE", trusted).env_remove("SSL_CERT_DIR"))
@@ -58,4 +67,27 @@ async fn who_is_not_trusted_by_the_system_is_sent_nothing() {
         waiting.retain(|who| !line.contains(who));
     }
     assert!(server.more().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_trusted_by_the_system_is_trusted_beside_others_where_the_settings_say_so() {
+    let (authority, folder) = (Authority::new(), tempfile::tempdir().expect("a temporary folder"));
+    let mut server = secured(&authority).await;
+    let (base, other) = (base(&server), Authority::named("another"));
+    let ca_file = other.file();
+    let text = format!(
+        "
+receivers: {{clock: {{interval: 100ms}}}}
+exporters:
+  otlp_http/alone: {{endpoint: '{base}/alone', tls: {{ca_file: '{0}'}}}}
+  otlp_http/beside: {{endpoint: '{base}/beside', tls: {{ca_file: '{0}', include_system_ca_certs_pool: true}}}}
+service: {{pipelines: {{metrics: {{receivers: [clock], exporters: [otlp_http/alone, otlp_http/beside]}}}}}}
+",
+        ca_file.display()
+    );
+    let mut process = start(&text, &authority.file(), folder.path());
+    let refused = process.logs("the server's certificate is signed by no authority that is trusted");
+    assert!(refused.contains("otlp_http/alone"), "{refused}");
+    assert_eq!(server.call().await.line, "POST /beside/v1/metrics HTTP/1.1");
+    assert!(server.more().iter().all(|call| call.line.contains("/beside/")));
 }

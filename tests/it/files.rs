@@ -126,7 +126,9 @@ async fn a_malformed_line_costs_itself_and_is_told_of_with_its_place() {
 #[tokio::test]
 async fn a_frame_that_cannot_be_read_costs_itself() {
     let folder = tempfile::tempdir().unwrap();
-    record(folder.path(), "format: proto, compression: zstd", &[logs("a", 1), logs("b", 2)]).await;
+    // The second is small only as long as it is compressed.
+    let batches = [logs("a", 1), logs(&"x".repeat(1 << 20), 1), logs("b", 2)];
+    record(folder.path(), "format: proto, compression: zstd", &batches).await;
     let kept = folder.path().join("kept.json");
     let mut bytes = b"\0\0\0\x04junk".to_vec();
     bytes.extend(fs::read(&kept).unwrap());
@@ -134,9 +136,10 @@ async fn a_frame_that_cannot_be_read_costs_itself() {
     fs::write(&kept, bytes).unwrap();
 
     let mut sink = RecordingExporter::new();
-    let service = replaying(folder.path(), "format: proto, compression: zstd, signal: logs", &sink).await;
+    let settings = "format: proto, compression: zstd, signal: logs, max_record_size: 64KiB";
+    let service = replaying(folder.path(), settings, &sink).await;
     assert_eq!([sink.called().await.items(), sink.called().await.items()], [1, 2]);
-    service.wait_metric("tracecore_receiver_errors_total", &[("kind", "parse")], |errors| errors >= 2.0).await;
+    service.wait_metric("tracecore_receiver_errors_total", &[("kind", "parse")], |errors| errors >= 3.0).await;
     service.stop().await;
 }
 
@@ -249,6 +252,17 @@ async fn a_file_that_is_not_there_is_an_error_and_the_others_are_replayed() {
     assert_eq!(sink.taken().len(), 1, "what two patterns name is replayed once");
 }
 
+#[tokio::test]
+async fn what_is_excluded_is_not_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    record(folder.path(), "", &[logs("excluded", 1)]).await;
+    fs::rename(folder.path().join("kept.json"), folder.path().join("kept-aside.json")).unwrap();
+    record(folder.path(), "", &[logs("included", 1)]).await;
+    let exclude = format!("exclude: ['{}/*-aside.json']", folder.path().display());
+    let taken = replayed(folder.path(), &exclude, 1).await;
+    assert_eq!(decoded(&taken), decoded(&[logs("included", 1)]));
+}
+
 /// What a generator with these settings sends, which is so many requests.
 async fn generated(settings: &str, requests: usize) -> Vec<Batch> {
     let mut sink = RecordingExporter::new();
@@ -263,12 +277,14 @@ async fn generated(settings: &str, requests: usize) -> Vec<Batch> {
 
 #[tokio::test(start_paused = true)]
 async fn a_generator_sends_what_follows_from_its_seed() {
-    let settings = "{ rate: 0, requests: 6, items_per_request: 10, mix: { traces: 2, metrics: 1, logs: 0 } }";
-    let sent = generated(settings, 6).await;
+    let settings = "rate: 0, requests: 6, items_per_request: 10, mix: { traces: 2, metrics: 1, logs: 0 }";
+    let from = async |seed| generated(&format!("{{ seed: {seed}, {settings} }}"), 6).await;
+    let sent = from(7).await;
     let signals: Vec<&str> = sent.iter().map(|batch| batch.signal().as_str()).collect();
     assert_eq!(signals, ["traces", "metrics", "traces", "traces", "metrics", "traces"]);
     assert!(sent.iter().all(|batch| batch.items() == 10));
-    assert_eq!(decoded(&generated(settings, 6).await), decoded(&sent), "and time stands still");
+    assert_eq!(decoded(&from(7).await), decoded(&sent), "and time stands still");
+    assert_ne!(decoded(&from(8).await), decoded(&sent));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,5 @@
 //! What goes in by one protocol comes out of another as it was: golden data over each pair of gRPC, HTTP with protobuf and
-//! HTTP with JSON, with each compression on each side.
+//! HTTP with JSON, with each compression on each side; and what was merged on its way out comes whole.
 //!
 //! Three collectors in one process, with real sockets between them: the first sends by the protocol that goes in, the
 //! second receives it and sends by the one that goes out, the third receives that and hands it over.
@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use prost::Message;
 use tracecore::signal::{Batch, Decoded, Signal};
-use tracecore::testing::{RecordingExporter as Sink, ScriptedReceiver as Source, TestService as Rig};
+use tracecore::testing::{RecordingExporter as Sink, ScriptedReceiver as Source, TestService as Rig, metrics};
 use tracecore_tests::{differences, golden};
 
 use crate::hop::{Hop, Protocol, collector};
@@ -79,4 +79,28 @@ async fn what_goes_in_by_http_with_protobuf_comes_out_of_each_protocol_as_it_was
 #[tokio::test]
 async fn what_goes_in_by_http_with_json_comes_out_of_each_protocol_as_it_was() {
     comes_out_of_each(Protocol::Json).await;
+}
+
+#[tokio::test]
+async fn what_was_merged_comes_out_of_each_protocol_whole() {
+    for comes_out in Protocol::ALL {
+        for compression in COMPRESSIONS {
+            let (hop, source, mut sink) = (Hop::new(), Source::new(), Sink::new());
+            let receives = collector(&hop.receiver(), "", &format!("test_sink: {{key: {sink}}}"));
+            let receives = Rig::start(&receives).await;
+            let queue = "sending_queue: {batch: {flush_timeout: 1h, min_size: 6}}";
+            let out = hop.exporter(comes_out, &format!("compression: {compression}, {queue}"));
+            let sends = Rig::start(&collector(&format!("test_source: {{key: {source}}}"), "", &out)).await;
+            let batches = [metrics("first", 1), metrics("second", 2), metrics("third", 3)];
+            for batch in &batches {
+                assert!(source.emit(batch.clone()).await.is_accepted());
+            }
+            let parts: Vec<u8> = batches.iter().flat_map(|batch| batch.parts().concat()).collect();
+            let arrived = sink.called().await;
+            assert_eq!(arrived.parts().concat(), parts, "out by {comes_out:?}, {compression}");
+            for service in [sends, receives] {
+                service.stop().await;
+            }
+        }
+    }
 }

@@ -18,6 +18,15 @@ pub(crate) async fn listener(address: &str) -> TcpListener {
     TcpListener::bind(address).await.expect("a port is free")
 }
 
+/// What is answered by the number of the call, from 1.
+pub fn by_number<Call, Answer>(mut answers: impl FnMut(usize) -> Answer) -> impl FnMut(&Call) -> Answer {
+    let mut calls = 0;
+    move |_| {
+        calls += 1;
+        answers(calls)
+    }
+}
+
 /// Serves each connection in a task, and tells its number, from 0. All of it ends when the set is dropped.
 pub(crate) fn accept<F: Future<Output = ()> + Send + 'static>(
     listener: TcpListener,

@@ -16,6 +16,7 @@ mod poster;
 mod server;
 mod wire;
 
+pub use accept::by_number;
 pub use authority::{Authority, Identity, ServerTls};
 pub use backend::Backend;
 pub use golden::{differences, golden};

@@ -5,7 +5,7 @@ use tracecore::component::Role;
 use tracecore::emit::{Refusal, Verdict};
 use tracecore::error::ErrorKind;
 use tracecore::testing::{TestService as Rig, metrics, name_of, within_ceiling};
-use tracecore_tests::{GrpcAnswer, GrpcServer};
+use tracecore_tests::{GrpcAnswer, GrpcServer, by_number};
 
 use super::{AT_ONCE, CALLS, DROPPED, accepted, beside, delivered, sending};
 
@@ -44,12 +44,8 @@ async fn a_server_that_refuses_every_stream_is_left_alone_for_a_while_and_nothin
 #[tokio::test]
 async fn a_server_that_winds_up_its_connections_under_load_gets_everything_once() {
     const BATCHES: usize = 200;
-    let mut calls = 0;
-    let mut server = GrpcServer::answering(move |_| {
-        calls += 1;
-        if calls % 10 == 0 { GrpcAnswer::Last } else { GrpcAnswer::Ok }
-    })
-    .await;
+    let answers = by_number(|call| if call % 10 == 0 { GrpcAnswer::Last } else { GrpcAnswer::Ok });
+    let mut server = GrpcServer::answering(answers).await;
     let (rig, source) = sending(&server, "").await;
     let waiting: Vec<_> = (0..BATCHES).map(|number| beside(&source, metrics(&number.to_string(), 1))).collect();
     for verdict in waiting {
@@ -110,12 +106,8 @@ async fn an_answer_that_is_too_large_is_cut_and_not_asked_for_again() {
 
 #[tokio::test]
 async fn a_server_that_never_answers_is_given_up_after_the_time_of_the_settings() {
-    let mut calls = 0;
-    let mut server = GrpcServer::answering(move |_| {
-        calls += 1;
-        if calls == 1 { GrpcAnswer::Never } else { GrpcAnswer::Ok }
-    })
-    .await;
+    let answers = by_number(|call| if call == 1 { GrpcAnswer::Never } else { GrpcAnswer::Ok });
+    let mut server = GrpcServer::answering(answers).await;
     let (rig, source) = sending(&server, "timeout: 100ms").await;
     accepted(&source.emit(metrics("one", 1)).await);
     for _ in 0..2 {

@@ -11,7 +11,7 @@ use tracecore::otlp::grpc::Code;
 use tracecore::otlp::response::PartialSuccess;
 use tracecore::signal::Batch;
 use tracecore::testing::{Command, ScriptedReceiver as Source, TestService as Rig, logs, metrics, name_of, spans};
-use tracecore_tests::{GrpcAnswer, GrpcServer, busy};
+use tracecore_tests::{GrpcAnswer, GrpcServer, busy, by_number};
 
 const DROPPED: &str = "tracecore_exporter_dropped_total";
 const CALLS: &str = "tracecore_exporter_calls_total";
@@ -78,13 +78,7 @@ async fn each_signal_arrives_byte_by_byte() {
 
 /// What a service does with a batch that a server answers in this way, and in how many calls.
 async fn delivered(answers: impl FnMut(usize) -> GrpcAnswer + Send + 'static) -> (Rig, Verdict, usize) {
-    let mut answers = answers;
-    let mut calls = 0;
-    let mut server = GrpcServer::answering(move |_| {
-        calls += 1;
-        answers(calls)
-    })
-    .await;
+    let mut server = GrpcServer::answering(by_number(answers)).await;
     let (rig, source) = sending(&server, "").await;
     let verdict = source.emit(metrics("one", 4)).await;
     let calls = server.more().len();

@@ -9,19 +9,13 @@ use tracecore::otlp::{Format, path};
 use tracecore::signal::Signal;
 use tracecore::testing::{TestService as Rig, metrics};
 use tracecore::time::Instant;
-use tracecore_tests::{HttpAnswer, HttpServer};
+use tracecore_tests::{HttpAnswer, HttpServer, by_number};
 
 use super::{CALLS, DROPPED, accepted, last_error, sending};
 
 /// What a service does with a batch that a server answers in this way, and in how many requests.
 async fn delivered(answers: impl FnMut(usize) -> HttpAnswer + Send + 'static) -> (Rig, Verdict, usize) {
-    let mut answers = answers;
-    let mut calls = 0;
-    let mut server = HttpServer::answering(move |_| {
-        calls += 1;
-        answers(calls)
-    })
-    .await;
+    let mut server = HttpServer::answering(by_number(answers)).await;
     let (rig, source) = sending(&server, "").await;
     let verdict = source.emit(metrics("one", 4)).await;
     let calls = server.more().len();

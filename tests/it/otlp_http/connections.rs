@@ -12,7 +12,7 @@ use tracecore::testing::{
     Command, ScriptedReceiver as Source, TestService as Rig, event, events_enabled, metrics, name_of,
 };
 use tracecore::time::Instant;
-use tracecore_tests::{HttpAnswer, HttpCall, HttpServer};
+use tracecore_tests::{HttpAnswer, HttpCall, HttpServer, by_number};
 
 use super::{CALLS, accepted, last_error, sending, with};
 
@@ -101,12 +101,8 @@ async fn a_connection_serves_one_request_where_the_settings_say_so() {
 
 #[tokio::test]
 async fn a_server_that_breaks_off_gets_the_batch_again() {
-    let mut calls = 0;
-    let mut server = HttpServer::answering(move |_| {
-        calls += 1;
-        if calls % 3 == 1 { HttpAnswer::Breaks } else { HttpAnswer::ok() }
-    })
-    .await;
+    let answers = by_number(|call| if call % 3 == 1 { HttpAnswer::Breaks } else { HttpAnswer::ok() });
+    let mut server = HttpServer::answering(answers).await;
     let (rig, source) = sending(&server, "").await;
     for number in 0..6 {
         accepted(&source.emit(metrics(&number.to_string(), 1)).await);
@@ -120,12 +116,8 @@ async fn a_server_that_breaks_off_gets_the_batch_again() {
 
 #[tokio::test]
 async fn a_server_that_never_answers_is_given_up_after_the_time_of_the_settings() {
-    let mut calls = 0;
-    let mut server = HttpServer::answering(move |_| {
-        calls += 1;
-        if calls == 1 { HttpAnswer::Never } else { HttpAnswer::ok() }
-    })
-    .await;
+    let answers = by_number(|call| if call == 1 { HttpAnswer::Never } else { HttpAnswer::ok() });
+    let mut server = HttpServer::answering(answers).await;
     let (rig, source) = sending(&server, "timeout: 100ms").await;
     accepted(&source.emit(metrics("one", 1)).await);
     assert_eq!([server.call().await, server.call().await].map(|call| call.connection), [0, 1]);

@@ -65,6 +65,7 @@ pub(super) fn call_block(signal: Signal) -> Vec<u8> {
     .concat()
 }
 
+/// A client of HTTP/2 that has said no more than that.
 pub(super) async fn raw(served: &Served) -> Http {
     let mut client = Http::connect(served.grpc).await;
     client.send(HELLO).await;

@@ -25,26 +25,44 @@ fn span(span: Span) -> Bytes {
     TracesData { resource_spans }.encode_to_vec().into()
 }
 
-/// A log record whose body is a list in a list in a list.
-fn nested() -> Bytes {
+/// A request for a log record, in which so many messages stand in each other below the request: the lists and values of its
+/// body.
+pub(super) fn nested(messages: usize) -> Bytes {
     // Written from the inside to the outside, and so the lengths first.
     let mut reversed: Vec<u8> = Vec::new();
-    let wrap = |reversed: &mut Vec<u8>, number: u8| {
+    let mut wrap = |number: u8| {
         let mut head = vec![number << 3 | 2];
         prost::encoding::encode_varint(reversed.len() as u64, &mut head);
         reversed.extend(head.into_iter().rev());
     };
-    for _ in 0..LEVELS {
-        // `ArrayValue.values`, `AnyValue.array_value`.
-        wrap(&mut reversed, 1);
-        wrap(&mut reversed, 5);
+    for list in lists_of(messages) {
+        // `AnyValue.array_value`, `ArrayValue.values`.
+        wrap(if list { 5 } else { 1 });
     }
     // `LogRecord.body`, `ScopeLogs.log_records`, `ResourceLogs.scope_logs`, `LogsData.resource_logs`.
-    for number in [5, 2, 2, 1] {
-        wrap(&mut reversed, number);
-    }
+    [5, 2, 2, 1].into_iter().for_each(wrap);
     reversed.reverse();
     reversed.into()
+}
+
+/// As [`nested`], in JSON.
+pub(super) fn nested_text(messages: usize) -> Bytes {
+    let mut body = "{}".to_owned();
+    for list in lists_of(messages) {
+        body = if list { format!(r#"{{"arrayValue":{body}}}"#) } else { format!(r#"{{"values":[{body}]}}"#) };
+    }
+    record(&format!(r#"{{"body":{body}}}"#)).into()
+}
+
+/// The messages in the body of a log record, the innermost first: whether each is a list. So many there are with the body
+/// and what is around it.
+fn lists_of(messages: usize) -> impl Iterator<Item = bool> {
+    (0..messages - 4).rev().map(|below| below % 2 == 0)
+}
+
+/// A request for this log record, in JSON.
+fn record(record: &str) -> String {
+    format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{record}]}}]}}]}}"#)
 }
 
 /// Messages that are not what they should be, each with a name. A good item beside a bad one is not taken either: to send
@@ -68,7 +86,7 @@ pub(super) fn messages() -> Vec<(&'static str, Signal, Bytes)> {
         ("a trace id of 17 bytes", Signal::Traces, span(Span { trace_id: vec![1; 17], ..Default::default() })),
         ("a span id of 16 bytes", Signal::Traces, span(Span { span_id: vec![1; 16], ..Default::default() })),
         ("a parent of 1 byte", Signal::Traces, span(Span { parent_span_id: vec![1], ..Default::default() })),
-        ("lists in lists", Signal::Logs, nested()),
+        ("lists in lists", Signal::Logs, nested(LEVELS)),
         ("groups in groups", Signal::Logs, vec![7 << 3 | 3; LEVELS].into()),
         ("a group that does not end", Signal::Logs, group.into()),
         ("another signal", Signal::Metrics, field(1, &field(2, &field(2, b"\x08\x01"))).into()),
@@ -77,7 +95,6 @@ pub(super) fn messages() -> Vec<(&'static str, Signal, Bytes)> {
 
 /// Texts that are no OTLP/JSON, each with a name.
 pub(super) fn texts() -> Vec<(&'static str, Signal, Bytes)> {
-    let record = |record: &str| format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{record}]}}]}}]}}"#);
     let span = |span: &str| format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{}},{{{span}}}]}}]}}]}}"#);
     let nested = |open: &str, close: &str| format!("{}1{}", open.repeat(LEVELS), close.repeat(LEVELS));
     let not_utf8 = [br#"{"resourceLogs":[{"schemaUrl":""#.as_slice(), b"\xff", br#""}]}"#].concat();

@@ -48,6 +48,21 @@ async fn what_is_no_request_is_400_with_a_status_in_the_same_format() {
 }
 
 #[tokio::test]
+async fn messages_may_stand_in_each_other_to_a_depth_of_64() {
+    let mut served = Served::start().await;
+    let mut client = served.http().await;
+    for (headers, nested) in [(PROTOBUF, bad::nested as fn(usize) -> Bytes), (JSON, bad::nested_text)] {
+        for (messages, status) in [(64, 200), (65, 400)] {
+            let answer = client.ask(post("/v1/logs", headers, &nested(messages))).await;
+            assert_eq!(answer.status, status, "{messages}, {headers}: {answer:?}");
+        }
+        served.taken += 1;
+        served.still_serves().await;
+    }
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn a_body_above_the_limit_is_413_as_soon_as_that_is_known() {
     let mut served = small().await;
     let large = bad::large(1 << 20);

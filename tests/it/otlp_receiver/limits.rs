@@ -9,7 +9,7 @@ use tracecore::signal::Signal;
 use tracecore::testing::{Answer, RecordingExporter as Sink, logs};
 
 use super::client::{Grpc, Http, body_of, call, message, post, received};
-use super::{GOOD, Served, Settings, bad};
+use super::{GOOD, Served, Settings, abuse, bad};
 
 const PROTOBUF: &str = "content-type: application/x-protobuf\r\n";
 
@@ -89,6 +89,24 @@ async fn a_body_that_trickles_in_buys_no_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn headers_that_trickle_in_buy_no_time() {
+    let settings = Settings { http: "read_header_timeout: 7s", ..Settings::default() };
+    let mut served = Served::with(settings, Sink::new()).await;
+    let start = Instant::now();
+    let mut client = served.http().await;
+    client.send("POST /v1/logs HTTP/1.1\r\nx-long: ").await;
+    for _ in 0..6 {
+        let more = tokio::time::timeout(Duration::from_secs(1), client.read_more()).await;
+        assert!(more.is_err(), "{:?}", client.received());
+        client.send("x").await;
+    }
+    assert_eq!(client.closed().await, b"");
+    assert_took(start, 7);
+    served.still_serves().await;
+    served.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_has_nothing_to_say_is_closed() {
     let grpc = "keepalive: {server_parameters: {max_connection_idle: 12s}}";
     let mut served =
@@ -117,6 +135,24 @@ async fn an_old_connection_is_left() {
     client.send(call(Signal::Logs), message(b"")).await;
     client.closed().await.unwrap();
     assert_took(start, 20);
+    // A request that is under way has the time of grace.
+    let start = Instant::now();
+    let mut client = served.grpc().await;
+    let (_answer, _stream) = client.begin(call(Signal::Logs), message(b"").slice(..3), false);
+    let _ = client.closed().await;
+    assert_took(start, 25);
+    served.still_serves().await;
+    served.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_say_that_it_is_there_is_closed() {
+    let grpc = "keepalive: {server_parameters: {time: 10s, timeout: 3s}}";
+    let mut served = Served::with(Settings { grpc, ..Settings::default() }, Sink::new()).await;
+    let start = Instant::now();
+    let mut client = abuse::raw(&served).await;
+    client.closed().await;
+    assert_took(start, 13);
     served.still_serves().await;
     served.stop().await;
 }

@@ -143,9 +143,14 @@ impl Peer {
 }
 
 /// A server that a client with these settings of `tls` must send to.
-async fn delivers(asker: Asker, mut peer: Peer, host: &str, tls: &str) {
+async fn delivers(asker: Asker, peer: Peer, host: &str, tls: &str) {
     let endpoint = asker.endpoint(true, format_args!("{host}:{}", peer.address().port()));
-    let (rig, source) = asker.sending(&endpoint, tls).await;
+    delivers_to(&endpoint, asker, peer, tls).await;
+}
+
+/// As [`delivers`], where the settings say this endpoint.
+async fn delivers_to(endpoint: &str, asker: Asker, mut peer: Peer, tls: &str) {
+    let (rig, source) = asker.sending(endpoint, tls).await;
     peer.is_sent_to(&source, &format!("{asker:?} {tls}")).await;
     assert_eq!(rig.sample("tracecore_exporter_calls_total", &[("result", "failure")]), 0.0, "{asker:?} {tls}");
     rig.stop().await;

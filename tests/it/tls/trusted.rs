@@ -3,7 +3,7 @@
 use tracecore::testing::{ScriptedReceiver as Source, TestService as Rig};
 use tracecore_tests::{Authority, ServerTls};
 
-use super::{AT_ONCE, Asker, BOTH, Peer, being, delivers, trusting};
+use super::{AT_ONCE, Asker, BOTH, Peer, being, delivers, delivers_to, trusting};
 
 const HERE: &str = "127.0.0.1";
 
@@ -120,6 +120,18 @@ async fn insecure_gives_way_to_a_url_and_to_an_authority() {
     let authority = Authority::new();
     for asker in BOTH {
         let peer = Peer::secured(asker, &authority.identity(HERE)).await;
-        delivers(asker, peer, HERE, &format!("insecure: true, {}", trusting(&authority))).await;
+        delivers(asker, peer, HERE, "insecure: true, insecure_skip_verify: true").await;
     }
+    let peer = Peer::secured(Asker::Grpc, &authority.identity(HERE)).await;
+    let endpoint = peer.address().to_string();
+    delivers_to(&endpoint, Asker::Grpc, peer, &format!("insecure: true, {}", trusting(&authority))).await;
+}
+
+#[tokio::test]
+async fn an_endpoint_without_a_scheme_is_asked_over_tls_unless_the_settings_say_otherwise() {
+    let authority = Authority::new();
+    let peer = Peer::secured(Asker::Grpc, &authority.identity(HERE)).await;
+    delivers_to(&peer.address().to_string(), Asker::Grpc, peer, &trusting(&authority)).await;
+    let peer = Peer::start(Asker::Grpc, None).await;
+    delivers_to(&peer.address().to_string(), Asker::Grpc, peer, "insecure: true").await;
 }

@@ -49,6 +49,7 @@ impl Oracle<'_> {
                 format!("{id} lost {owed} items that it accepted (and {unheard} more may be its): the stop counted {counted}")
             });
             self.exporter_totals(exporter);
+            self.sizes(exporter);
         }
         (0..self.plan.processors.len()).for_each(|processor| self.processor_totals(processor));
         (0..self.plan.receivers.len()).for_each(|receiver| self.receiver_totals(receiver));
@@ -209,6 +210,25 @@ impl Oracle<'_> {
         let calls = self.counted("tracecore_exporter_calls_total", &[("component_id", &id), ("result", "success")]);
         let taken = self.record.taken[exporter].len() as u64;
         self.must(calls == taken, || format!("{id} took {taken} batches and counted {calls} successes"));
+    }
+
+    /// Batches go together as the plan says: without `batch` not at all; with it no more of them than it takes to reach the
+    /// least size, and no more items than the largest. How many bytes they had, the book does not say.
+    fn sizes(&mut self, exporter: usize) {
+        let plan = &self.plan.exporters[exporter];
+        let (min, max) = match &plan.batch {
+            None => (0, 0),
+            Some(batch) if batch.sizer == "items" => (batch.min_size, batch.max_size),
+            Some(_) => return,
+        };
+        for call in &self.record.attempts[exporter] {
+            let items: u64 = call.iter().map(|(_, items)| items).sum();
+            let last = call.last().map_or(0, |(_, items)| *items);
+            self.must(call.len() <= 1 || items - last < min, || {
+                format!("{} batches went to {} together: {call:?}", call.len(), exporter_id(exporter))
+            });
+            self.must(max == 0 || items <= max, || format!("{items} items went to {} together", exporter_id(exporter)));
+        }
     }
 
     fn same_drops(&mut self, id: &str, family: &str, told: &BTreeMap<&'static str, u64>) {

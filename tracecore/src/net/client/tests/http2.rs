@@ -274,6 +274,23 @@ async fn what_a_server_that_goes_away_has_not_looked_at_goes_over_a_new_connecti
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_given_back_does_not_wait_for_what_the_server_still_answers() {
+    let mut fixture = Fixture::new(PATIENT, None);
+    let kept = fixture.ask(b"one");
+    let mut peer = fixture.peer(&[]).await;
+    peer.hears_request(1).await;
+    let given_back = fixture.ask(b"two");
+    peer.hears_request(3).await;
+    peer.goes_away(1, 0).await;
+    let mut next = fixture.peer(&[]).await;
+    next.hears_request(1).await;
+    next.answers(1).await;
+    assert_eq!(end(given_back).await.unwrap().status(), 200);
+    peer.answers(1).await;
+    assert_eq!(end(kept).await.unwrap().status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_server_that_goes_away_may_have_looked_at_is_not_sent_again() {
     let mut fixture = Fixture::new(PATIENT, None);
     let asked = fixture.ask(b"one");
