@@ -125,22 +125,24 @@ async fn a_malformed_line_costs_itself_and_is_told_of_with_its_place() {
 
 #[tokio::test]
 async fn a_frame_that_cannot_be_read_costs_itself() {
-    let folder = tempfile::tempdir().unwrap();
-    // The second is small only as long as it is compressed.
-    let batches = [logs("a", 1), logs(&"x".repeat(1 << 20), 1), logs("b", 2)];
-    record(folder.path(), "format: proto, compression: zstd", &batches).await;
-    let kept = folder.path().join("kept.json");
-    let mut bytes = b"\0\0\0\x04junk".to_vec();
-    bytes.extend(fs::read(&kept).unwrap());
-    bytes.extend(b"\0\0\0\x09cut");
-    fs::write(&kept, bytes).unwrap();
+    for compression in ["none", "zstd"] {
+        let folder = tempfile::tempdir().unwrap();
+        let format = format!("format: proto, compression: {compression}");
+        // The second is small only as long as it is compressed.
+        record(folder.path(), &format, &[logs("a", 1), logs(&"x".repeat(1 << 20), 1), logs("b", 2)]).await;
+        let kept = folder.path().join("kept.json");
+        let mut bytes = b"\0\0\0\x04junk".to_vec();
+        bytes.extend(fs::read(&kept).unwrap());
+        bytes.extend(b"\0\0\0\x09cut");
+        fs::write(&kept, bytes).unwrap();
 
-    let mut sink = RecordingExporter::new();
-    let settings = "format: proto, compression: zstd, signal: logs, max_record_size: 64KiB";
-    let service = replaying(folder.path(), settings, &sink).await;
-    assert_eq!([sink.called().await.items(), sink.called().await.items()], [1, 2]);
-    service.wait_metric("tracecore_receiver_errors_total", &[("kind", "parse")], |errors| errors >= 3.0).await;
-    service.stop().await;
+        let mut sink = RecordingExporter::new();
+        let settings = format!("{format}, signal: logs, max_record_size: 64KiB");
+        let service = replaying(folder.path(), &settings, &sink).await;
+        assert_eq!([sink.called().await.items(), sink.called().await.items()], [1, 2], "{compression}");
+        service.wait_metric("tracecore_receiver_errors_total", &[("kind", "parse")], |errors| errors >= 3.0).await;
+        service.stop().await;
+    }
 }
 
 #[tokio::test]

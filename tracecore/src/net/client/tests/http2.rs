@@ -1,19 +1,10 @@
 //! The client over HTTP/2, against peers that speak raw frames, and time that stands still.
 
 use super::*;
+use crate::net::testing::frames::{
+    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, frame,
+};
 use crate::net::tls::{TlsClientConfig, TlsFailure};
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const CONTINUATION: u8 = 9;
-
-const ACK: u8 = 1;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
 
 /// `:status: 200`, compressed as headers are.
 const OK: &[u8] = &[0x88];
@@ -98,9 +89,7 @@ struct Peer {
 
 impl Peer {
     async fn says(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        let frame = [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat();
-        self.io.write_all(&frame).await.unwrap();
+        self.io.write_all(&frame(kind, flags, stream, payload)).await.unwrap();
     }
 
     async fn goes_away(&mut self, last: u32, reason: u32) {
