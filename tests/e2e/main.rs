@@ -11,6 +11,7 @@ mod http;
 mod json_peer;
 mod link;
 mod memory;
+mod mistakes;
 mod process;
 mod prometheus;
 mod resource_detection;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use tracecore::queue::DeliverySettings;
 use tracecore::registry::Registry;
+use tracecore::schema::{catalog, component, configuration};
 
 /// The schemas that are committed, by file name.
 fn committed() -> BTreeMap<String, String> {
@@ -25,16 +25,20 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../schemas")
 }
 
-/// A schema per component of `components`, by file name, and one of what the runtime adds to every exporter. Fixtures of
-/// the tests have none.
+/// A schema per component of `components`, by file name, that of a whole configuration, and the catalog. Fixtures of the
+/// tests have none.
 fn generated() -> BTreeMap<String, String> {
+    let registry = ours();
+    let components = registry.iter().map(|entry| (format!("{}.{}.json", entry.role, entry.name), component(entry)));
+    let whole = [("tracecore.json", configuration(&registry)), ("catalog.json", catalog(&registry))];
+    let whole = whole.map(|(name, value)| (name.to_owned(), value));
+    components.chain(whole).map(|(name, value)| (name, format!("{value:#}\n"))).collect()
+}
+
+/// The registry of the program, without the fixtures of the tests.
+pub(crate) fn ours() -> Registry {
     let registry = Registry::linked().expect("components are linked");
-    let ours = registry.iter().filter(|entry| entry.location.starts_with("components/"));
-    let components = ours.map(|entry| (format!("{}.{}.json", entry.role, entry.name), entry.settings_schema()));
-    let schemas = components.chain([("exporter.json".to_owned(), DeliverySettings::schema())]);
-    schemas
-        .map(|(name, schema)| (name, serde_json::to_string_pretty(&schema).expect("a schema is JSON") + "\n"))
-        .collect()
+    registry.only(|entry| entry.location.starts_with("components/"))
 }
 
 #[test]

@@ -32,6 +32,7 @@ mod registry;
 mod reliability;
 mod resilience;
 mod resource_detection;
+mod schema;
 mod shaping;
 mod shutdown;
 mod specification;

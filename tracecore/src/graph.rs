@@ -4,8 +4,13 @@
 //! socket and no instance, so two of them can be compared. `Graph::plan` reads the settings with each component's own
 //! types and constructs each once, which is all that `validate` does.
 
+use std::collections::HashSet;
+
 use crate::component::Role;
-use crate::config::{ComponentId, Config, ConfigError, ConfigErrors, Node, Origin, PipelineId, Reference};
+use crate::config::{
+    BATCH_PROCESSOR, Component, ComponentId, Config, ConfigError, ConfigErrors, Node, PipelineId, Reference, meant,
+    nearest,
+};
 use crate::queue::DeliverySettings;
 use crate::registry::{Entry, Registry, Specify};
 use crate::runtime::{ExporterSpec, Failure, OnStartError, ProcessorSpec, ReceiverSpec};
@@ -91,40 +96,40 @@ impl Graph {
     /// All problems at once: component types that this program does not have, and signals that a component does not
     /// carry.
     pub fn new(config: &Config, registry: &Registry) -> Result<Graph, ConfigErrors> {
-        let mut builder =
-            Builder { config, registry, errors: Vec::new(), receivers: Vec::new(), exporters: Vec::new() };
-        let pipelines = builder.pipelines();
-        let Builder { errors, receivers, exporters, .. } = builder;
-        if errors.is_empty() { Ok(Graph { receivers, exporters, pipelines }) } else { Err(ConfigErrors(errors)) }
-    }
-
-    /// Reads every component's settings and constructs each component once.
-    ///
-    /// # Errors
-    /// All problems of all components at once.
-    pub(crate) fn plan(&self) -> Result<Plan, ConfigErrors> {
         let mut errors = Vec::new();
-        let receivers = self.receivers.iter().filter_map(|unit| collect(plan_receiver(unit), &mut errors)).collect();
-        let exporters = self.exporters.iter().enumerate();
-        let exporters = exporters.map(|(index, unit)| plan_exporter(unit, &self.signals_of(index)));
-        let exporters = exporters.filter_map(|planned| collect(planned, &mut errors)).collect();
-        let pipelines = self
-            .pipelines
-            .iter()
-            .map(|pipeline| PlannedPipeline {
-                id: pipeline.id.clone(),
-                receivers: pipeline.receivers.clone(),
-                processors: pipeline
-                    .processors
-                    .iter()
-                    .filter_map(|unit| collect(plan_processor(unit), &mut errors))
-                    .collect(),
-                exporters: pipeline.exporters.clone(),
-            })
-            .collect();
-        if errors.is_empty() { Ok(Plan { receivers, exporters, pipelines }) } else { Err(ConfigErrors(errors)) }
+        let graph = Graph::read(config, registry, &mut errors);
+        ConfigErrors::unless_empty(errors, graph)
     }
 
+    /// The wiring that a configuration asks for, as far as it can be had; adds what cannot.
+    pub(crate) fn read(config: &Config, registry: &Registry, errors: &mut Vec<ConfigError>) -> Graph {
+        let mut builder = Builder { config, registry, errors, receivers: Vec::new(), exporters: Vec::new() };
+        let pipelines = builder.pipelines();
+        let Builder { receivers, exporters, .. } = builder;
+        Graph { receivers, exporters, pipelines }
+    }
+
+    /// Reads every component's settings and constructs each component once, or adds what is wrong: of all components.
+    pub(crate) fn plan(&self, errors: &mut Vec<ConfigError>) -> Option<Plan> {
+        let before = errors.len();
+        let receivers: Vec<_> = self.receivers.iter().filter_map(|unit| unit.receiver(errors)).collect();
+        let exporters = self.exporters.iter().enumerate();
+        let exporters: Vec<_> =
+            exporters.filter_map(|(index, unit)| unit.exporter(&self.signals_of(index), errors)).collect();
+        let mut pipelines = Vec::new();
+        for pipeline in &self.pipelines {
+            let processors = pipeline.processors.iter().filter_map(|unit| unit.processor(errors)).collect();
+            let Pipeline { id, receivers, exporters, .. } = pipeline.clone();
+            pipelines.push(PlannedPipeline { id, receivers, processors, exporters });
+        }
+        let plan = Plan { receivers, exporters, pipelines };
+        // Of a component that stands in the place of a broken one nothing more is said, and it is no plan.
+        let complete = plan.receivers.len() == self.receivers.len() && plan.exporters.len() == self.exporters.len();
+        (errors.len() == before && complete).then_some(plan)
+    }
+}
+
+impl Graph {
     /// What the pipelines of this exporter carry.
     fn signals_of(&self, exporter: usize) -> Vec<Signal> {
         let carries = |signal: &Signal| {
@@ -135,8 +140,48 @@ impl Graph {
     }
 }
 
-fn collect<T>(result: Result<T, ConfigErrors>, errors: &mut Vec<ConfigError>) -> Option<T> {
-    result.map_err(|problems| errors.extend(problems.0)).ok()
+/// Reads the settings of the components that no pipeline uses, and adds what is wrong with them.
+pub(crate) fn check_unused(config: &Config, registry: &Registry, errors: &mut Vec<ConfigError>) {
+    let sections = [
+        (Role::Receiver, &config.receivers),
+        (Role::Processor, &config.processors),
+        (Role::Exporter, &config.exporters),
+    ];
+    for (role, defined) in sections {
+        let named = config.service.pipelines.iter().flat_map(|pipeline| match role {
+            Role::Receiver => &pipeline.receivers,
+            Role::Processor => &pipeline.processors,
+            Role::Exporter => &pipeline.exporters,
+        });
+        let named: HashSet<&ComponentId> = named.map(|reference| &reference.id).collect();
+        for component in defined.iter().filter(|component| !named.contains(&component.id)) {
+            let Some(unit) = unit(role, component, registry, errors) else { continue };
+            match role {
+                Role::Receiver => drop(unit.receiver(errors)),
+                Role::Processor => drop(unit.processor(errors)),
+                Role::Exporter => drop(unit.exporter(&[], errors)),
+            }
+        }
+    }
+}
+
+/// The component with its declaration, or what is wrong with its type.
+fn unit(role: Role, component: &Component, registry: &Registry, errors: &mut Vec<ConfigError>) -> Option<Unit> {
+    let Component { id, origin, settings } = component;
+    // It has become a part of the exporters behind it.
+    if role == Role::Processor && id.component_type() == BATCH_PROCESSOR {
+        return None;
+    }
+    let Some(entry) = registry.find(role, id.component_type()) else {
+        let of_role = || registry.iter().filter(|entry| entry.role == role);
+        let known: Vec<_> = of_role().map(|entry| entry.name).collect();
+        let message = format!("this program has no {role} `{}`; it has {}", id.component_type(), known.join(", "));
+        let names = of_role().flat_map(|entry| std::iter::once(&entry.name).chain(entry.aliases)).copied();
+        let hint = nearest(id.component_type(), names).map(meant);
+        errors.push(ConfigError::new(format_args!("{}.{id}", role.section()), origin, message).with_hint(hint));
+        return None;
+    };
+    Some(Unit { id: id.clone(), entry, settings: settings.clone() })
 }
 
 impl Unit {
@@ -145,72 +190,79 @@ impl Unit {
         format!("{}.{}", self.entry.role.section(), self.id)
     }
 
-    /// A problem of these settings that only the component can see.
-    fn refused(&self, failure: &Failure) -> ConfigErrors {
-        self.problem(&self.path(), failure.to_string())
+    /// What only the component can see.
+    fn sound(&self, check: Result<(), Failure>, errors: &mut Vec<ConfigError>) -> Option<()> {
+        check.map_err(|failure| errors.push(ConfigError::new(self.path(), self.settings.origin(), failure))).ok()
     }
 
-    fn problem(&self, path: &str, message: String) -> ConfigErrors {
-        ConfigErrors(vec![ConfigError::new(path, self.settings.origin(), message)])
+    /// What is wrong at a key, if something is.
+    fn holds(&self, problem: Option<(String, String)>, errors: &mut Vec<ConfigError>) -> Option<()> {
+        let Some((key, message)) = problem else { return Some(()) };
+        let origin = self.settings.nearest_to(&key).origin();
+        errors.push(ConfigError::new(format_args!("{}.{key}", self.path()), origin, message));
+        None
     }
 
     /// The runtime's key that every component has, taken off.
-    fn take_on_start_error(&self, settings: &mut Node) -> Result<OnStartError, ConfigErrors> {
-        let path = format!("{}.{ON_START_ERROR}", self.path());
-        Ok(settings.take(ON_START_ERROR).map(|node| node.deserialize(&path)).transpose()?.unwrap_or_default())
+    fn take_on_start_error(&self, settings: &mut Node, errors: &mut Vec<ConfigError>) -> Option<OnStartError> {
+        let Some(node) = settings.take(ON_START_ERROR) else { return Some(OnStartError::default()) };
+        node.read(&format!("{}.{ON_START_ERROR}", self.path()), errors)
     }
-}
 
-fn plan_receiver(unit: &Unit) -> Result<Planned<Box<dyn ReceiverSpec>>, ConfigErrors> {
-    let Specify::Receiver(specify) = unit.entry.specify else { unreachable!("the registry finds by role") };
-    let mut settings = unit.settings.clone();
-    let on_start_error = unit.take_on_start_error(&mut settings)?;
-    let spec = specify(&settings, &unit.path())?;
-    spec.check().map_err(|failure| unit.refused(&failure))?;
-    Ok(Planned { unit: unit.clone(), spec, on_start_error })
-}
+    fn receiver(&self, errors: &mut Vec<ConfigError>) -> Option<Planned<Box<dyn ReceiverSpec>>> {
+        let Specify::Receiver(specify) = self.entry.specify else { unreachable!("the registry finds by role") };
+        let mut settings = self.settings.clone();
+        let on_start_error = self.take_on_start_error(&mut settings, errors);
+        let spec = specify(&settings, &self.path(), errors)?;
+        self.sound(spec.check(), errors)?;
+        Some(Planned { unit: self.clone(), spec, on_start_error: on_start_error? })
+    }
 
-fn plan_processor(unit: &Unit) -> Result<Planned<Box<dyn ProcessorSpec>>, ConfigErrors> {
-    let Specify::Processor(specify) = unit.entry.specify else { unreachable!("the registry finds by role") };
-    let mut settings = unit.settings.clone();
-    let on_start_error = unit.take_on_start_error(&mut settings)?;
-    if on_start_error == OnStartError::Ignore {
-        let path = format!("{}.{ON_START_ERROR}", unit.path());
-        let message = "a processor cannot be ignored: batches would pass it unprocessed; use fail or retry";
-        return Err(unit.problem(&path, message.to_owned()));
+    fn processor(&self, errors: &mut Vec<ConfigError>) -> Option<Planned<Box<dyn ProcessorSpec>>> {
+        let Specify::Processor(specify) = self.entry.specify else { unreachable!("the registry finds by role") };
+        let mut settings = self.settings.clone();
+        let on_start_error = self.take_on_start_error(&mut settings, errors);
+        if on_start_error == Some(OnStartError::Ignore) {
+            let message = "a processor cannot be ignored: batches would pass it unprocessed; use fail or retry";
+            self.holds(Some((ON_START_ERROR.to_owned(), message.to_owned())), errors);
+        }
+        let spec = specify(&settings, &self.path(), errors)?;
+        self.sound(spec.check(), errors)?;
+        Some(Planned { unit: self.clone(), spec, on_start_error: on_start_error? })
     }
-    let spec = specify(&settings, &unit.path())?;
-    spec.check().map_err(|failure| unit.refused(&failure))?;
-    Ok(Planned { unit: unit.clone(), spec, on_start_error })
-}
 
-fn plan_exporter(unit: &Unit, signals: &[Signal]) -> Result<PlannedExporter, ConfigErrors> {
-    let Specify::Exporter(specify) = unit.entry.specify else { unreachable!("the registry finds by role") };
-    let mut settings = unit.settings.clone();
-    let on_start_error = unit.take_on_start_error(&mut settings)?;
-    let of_delivery = settings.split_off(&DELIVERY_KEYS);
-    let mut delivery: DeliverySettings = of_delivery.deserialize(&unit.path())?;
-    if let Some((key, message)) = delivery.retry_on_failure.problem() {
-        return Err(unit.problem(&format!("{}.retry_on_failure.{key}", unit.path()), message));
+    /// `signals` are those of its pipelines.
+    fn exporter(&self, signals: &[Signal], errors: &mut Vec<ConfigError>) -> Option<PlannedExporter> {
+        let Specify::Exporter(specify) = self.entry.specify else { unreachable!("the registry finds by role") };
+        let mut settings = self.settings.clone();
+        let on_start_error = self.take_on_start_error(&mut settings, errors);
+        let of_delivery = settings.split_off(&DELIVERY_KEYS);
+        let delivery: Option<DeliverySettings> = of_delivery.read(&self.path(), errors);
+        let delivery = delivery.and_then(|delivery| {
+            let of_retry = delivery.retry_on_failure.problem();
+            let of_retry = of_retry.map(|(key, message)| (format!("retry_on_failure.{key}"), message));
+            let of_queue = delivery.sending_queue.problem();
+            let of_queue = of_queue.map(|(key, message)| (format!("sending_queue.batch.{key}"), message));
+            let hold = [self.holds(of_retry, errors), self.holds(of_queue, errors)];
+            hold.iter().all(Option::is_some).then_some(delivery)
+        });
+        let spec = specify(&settings, &self.path(), errors)?;
+        let sound: Vec<_> = spec.check(signals).into_iter().map(|failure| self.sound(Err(failure), errors)).collect();
+        let mut delivery = delivery.filter(|_| sound.is_empty())?;
+        if of_delivery.get(TIMEOUT).is_none_or(Node::is_null) {
+            delivery.timeout = spec.timeout();
+        }
+        Some(PlannedExporter {
+            planned: Planned { unit: self.clone(), spec, on_start_error: on_start_error? },
+            delivery,
+        })
     }
-    if let Some((key, message)) = delivery.sending_queue.problem() {
-        return Err(unit.problem(&format!("{}.sending_queue.batch.{key}", unit.path()), message));
-    }
-    let spec = specify(&settings, &unit.path())?;
-    let refused = spec.check(signals).iter().flat_map(|failure| unit.refused(failure).0).collect::<Vec<_>>();
-    if !refused.is_empty() {
-        return Err(ConfigErrors(refused));
-    }
-    if of_delivery.get(TIMEOUT).is_none_or(Node::is_null) {
-        delivery.timeout = spec.timeout();
-    }
-    Ok(PlannedExporter { planned: Planned { unit: unit.clone(), spec, on_start_error }, delivery })
 }
 
 struct Builder<'a> {
     config: &'a Config,
     registry: &'a Registry,
-    errors: Vec<ConfigError>,
+    errors: &'a mut Vec<ConfigError>,
     receivers: Vec<Unit>,
     exporters: Vec<Unit>,
 }
@@ -244,32 +296,21 @@ impl Builder<'_> {
             Role::Processor => &self.config.processors,
             Role::Exporter => &self.config.exporters,
         };
-        // An undefined id is an error that `Config::from_tree` has reported.
-        let settings = &section.iter().find(|defined| defined.id == *id)?.settings;
-        let Some(entry) = self.registry.find(role, id.component_type()) else {
-            let known: Vec<_> = self.registry.iter().filter(|entry| entry.role == role).map(|e| e.name).collect();
-            let message = format!("this program has no {role} `{}`; it has {}", id.component_type(), known.join(", "));
-            self.report(&format!("{}.{id}", role.section()), settings.origin(), message);
-            return None;
-        };
+        // An undefined id is an error that has been reported.
+        let component = section.iter().find(|defined| defined.id == *id)?;
+        let unit = unit(role, component, self.registry, self.errors)?;
+        let entry = unit.entry;
         if !entry.signals.contains(&pipeline.signal()) {
             let carries: Vec<_> = entry.signals.iter().map(|signal| signal.as_str()).collect();
             let message =
                 format!("the {role} `{id}` does not carry {}; it carries {}", pipeline.signal(), carries.join(", "));
-            self.report(&format!("service.pipelines.{pipeline}.{}", role.section()), origin, message);
-            return None;
+            let path = format!("service.pipelines.{pipeline}.{}", role.section());
+            self.errors.push(ConfigError::new(path, origin, message));
         }
         if entry.name != id.component_type() {
             tracing::warn!(component = %id, alias = id.component_type(), name = entry.name, "a component is used by another name than its own");
         }
-        Some(Unit { id: id.clone(), entry, settings: settings.clone() })
-    }
-
-    fn report(&mut self, path: &str, origin: &Origin, message: String) {
-        let error = ConfigError::new(path, origin, message);
-        if !self.errors.contains(&error) {
-            self.errors.push(error);
-        }
+        Some(unit)
     }
 }
 

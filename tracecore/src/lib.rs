@@ -56,6 +56,7 @@ pub mod otlp;
 pub mod queue;
 pub mod registry;
 pub mod runtime;
+pub mod schema;
 #[cfg(any(test, feature = "testing"))]
 pub mod seam;
 #[cfg(not(any(test, feature = "testing")))]

@@ -10,7 +10,7 @@ use std::fmt;
 use schemars::{Schema, SchemaGenerator};
 
 use crate::component::{Component, Exporter, Processor, Receiver, Role, Stability};
-use crate::config::{ConfigErrors, Node};
+use crate::config::{ConfigError, Node, Period};
 use crate::error::{Classify, ErrorKind};
 use crate::metrics::{Metric, MetricSet};
 use crate::runtime::{
@@ -47,11 +47,13 @@ pub struct Entry {
     pub data: fn(&mut dyn FnMut(&'static Metric)),
     /// Calls back with each metric of its own health.
     pub telemetry: fn(&mut dyn FnMut(&'static Metric)),
+    /// The time limit of one attempt where an exporter's settings have none.
+    pub timeout: Option<Period>,
     pub(crate) specify: Specify,
 }
 
-/// Reads the settings at a path.
-type Reader<S> = fn(&Node, &str) -> Result<Box<S>, ConfigErrors>;
+/// Reads the settings at a path, or adds what is wrong with them.
+type Reader<S> = fn(&Node, &str, &mut Vec<ConfigError>) -> Option<Box<S>>;
 
 /// How settings become a component, by role. Reads nothing but the settings.
 #[derive(Clone, Copy)]
@@ -74,7 +76,8 @@ impl Entry {
 
     /// The row of an exporter.
     pub const fn exporter<C: Exporter>(location: &'static str) -> Self {
-        Entry::new::<C>(location, Specify::Exporter(specify_exporter::<C>))
+        let entry = Entry::new::<C>(location, Specify::Exporter(specify_exporter::<C>));
+        Entry { timeout: Some(C::TIMEOUT), ..entry }
     }
 
     const fn new<C: Component>(location: &'static str, specify: Specify) -> Self {
@@ -91,6 +94,7 @@ impl Entry {
             schema: || SchemaGenerator::default().into_root_schema_for::<C::Config>(),
             data: <C::Data as MetricSet>::describe,
             telemetry: <C::Telemetry as MetricSet>::describe,
+            timeout: None,
             specify,
         }
     }
@@ -173,6 +177,14 @@ impl Registry {
             }
         }
         Ok(Registry { entries, by_name })
+    }
+
+    /// The part of it that is wanted.
+    #[must_use]
+    pub fn only(mut self, wanted: impl Fn(&Entry) -> bool) -> Self {
+        self.entries.retain(|entry| wanted(entry));
+        self.by_name.retain(|_, entry| wanted(entry));
+        self
     }
 
     /// The component of this role and name or alias.

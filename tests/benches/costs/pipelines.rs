@@ -4,7 +4,7 @@
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tracecore::component::Role;
-use tracecore::config::{Config as ServiceConfig, Source, load};
+use tracecore::config::{Source, load};
 use tracecore::prelude::*;
 use tracecore::registry::Registry;
 use tracecore::runtime::{Builder, Running, Service};
@@ -370,7 +370,7 @@ fn start_with(builder: Builder, config: &str, time: Time) -> (Runtime, Running) 
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().start_paused(time == Time::Skipped).build().expect("a runtime starts");
     let loaded = load(&[Source::Yaml(config.to_owned())], &[], &|_| None).expect("the configuration is right");
-    let config = ServiceConfig::from_tree(loaded.root).expect("the configuration is right");
+    let config = loaded.config().expect("the configuration is right");
     let registry = Registry::linked().expect("components are linked");
     let service = builder.build(config, &registry).expect("the configuration is right");
     let running = runtime.block_on(async {

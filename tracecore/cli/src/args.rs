@@ -14,10 +14,32 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Collect until SIGINT or SIGTERM, then drain and exit 0; a second signal exits at once
     Collect(ConfigArgs),
-    /// Check a configuration without running it: exit 0 if it is valid, 2 if not
-    Validate(ConfigArgs),
-    /// List the components of this program, as YAML
-    Components,
+    /// Check a configuration without running it
+    ///
+    /// All that is wrong is told at once, each with its file, line and column, on standard error. Exit codes: 0 the
+    /// configuration is valid, 2 it is not or the arguments are wrong, 1 it could not be checked.
+    Validate(ValidateArgs),
+    /// List the components of this program
+    Components {
+        /// How to write the list
+        #[arg(long, value_enum, default_value_t = ListFormat::Yaml)]
+        format: ListFormat,
+    },
+    /// Print a configuration as it is after merging and resolving; it must be valid
+    #[command(alias = "print-initial-config")]
+    PrintConfig {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Whether secrets are shown
+        #[arg(long, value_enum, default_value_t)]
+        mode: Mode,
+    },
+    /// Print the JSON Schema (2020-12) of all that this program can be configured with
+    Schema {
+        /// That of one component's settings alone, such as receiver/otlp
+        #[arg(long, value_name = "ROLE/TYPE")]
+        component: Option<String>,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -28,6 +50,50 @@ pub(crate) struct ConfigArgs {
     /// Set one value, over all files: receivers.clock.interval=1s
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ValidateArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Take a warning, such as one of a variable that is not set, for an error
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Show the configuration as it is resolved, defaults included, and where each value comes from
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// How to say what was found
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+/// How a result is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object on standard output
+    Json,
+}
+
+/// How the components are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ListFormat {
+    /// As YAML
+    Yaml,
+    /// As JSON
+    Json,
+}
+
+/// Whether secrets are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Mode {
+    /// As `[REDACTED]`
+    #[default]
+    Redacted,
+    /// As they are
+    Unredacted,
 }
 
 /// Everything that a bug report needs to say what was running.

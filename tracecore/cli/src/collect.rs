@@ -12,7 +12,7 @@ use tracecore::events::{Draft, Events, SignalEvent};
 use tracecore::runtime::RunError;
 
 use crate::args::ConfigArgs;
-use crate::{Failure, build};
+use crate::{Built, Failure, build};
 
 /// The most worker threads that are started unasked: an agent on a 224-core node is not entitled to it.
 const MAX_WORKERS: usize = 4;
@@ -75,7 +75,10 @@ pub(crate) fn collect(args: &ConfigArgs) -> Result<ExitCode, Failure> {
 
     raise_file_limit();
     keep_heap();
-    let service = build(args)?;
+    let Built { service, .. } = build(args, false)?;
+    for warning in service.warnings() {
+        tracing::warn!(%warning, "configuration");
+    }
     let workers = service.workers().map_or_else(default_workers, NonZeroUsize::get);
     let mut back = tokio::runtime::Builder::new_multi_thread();
     let back = back.worker_threads(workers).thread_name("tracecore").enable_all().build();

@@ -5,15 +5,17 @@ mod args;
 mod collect;
 mod report;
 
+use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracecore::config::{self, Config, Loaded, Source};
-use tracecore::registry::Registry;
-use tracecore::runtime::Service;
+use tracecore::config::{self, ConfigErrors, Node, Show, Source};
+use tracecore::registry::{Entry, Registry};
+use tracecore::runtime::{BuildError, Service};
+use tracecore::schema;
 use tracecore::telemetry::BuildInfo;
 
-use args::{Args, Command, ConfigArgs};
+use args::{Args, Command, ConfigArgs, Format, ListFormat, Mode, ValidateArgs};
 #[doc(hidden)]
 pub use collect::Signals;
 
@@ -28,7 +30,9 @@ pub fn main() -> ExitCode {
     let done = match args.command {
         Command::Collect(config) => collect::collect(&config),
         Command::Validate(config) => validate(&config),
-        Command::Components => components(),
+        Command::Components { format } => components(format),
+        Command::PrintConfig { config, mode } => print_config(&config, mode),
+        Command::Schema { component } => print_schema(component.as_deref()),
     };
     done.unwrap_or_else(|failure| {
         report::error(&failure.message);
@@ -43,27 +47,53 @@ struct Failure {
 }
 
 impl Failure {
-    fn invalid(error: &(dyn std::error::Error + 'static)) -> Self {
-        Failure { message: tracecore::error::Report(error).to_string(), code: INVALID }
+    fn invalid(error: &(dyn Error + 'static)) -> Self {
+        let message = format!("error: {}", tracecore::error::Report(error));
+        Failure { message, code: INVALID }
     }
 
-    fn failed(error: &(dyn std::error::Error + 'static)) -> Self {
-        Failure { message: tracecore::error::Report(error).to_string(), code: 1 }
+    fn failed(error: &(dyn Error + 'static)) -> Self {
+        let message = format!("error: {}", tracecore::error::Report(error));
+        Failure { message, code: 1 }
     }
 }
 
-/// The service that the arguments ask for, and its configuration. Touches nothing but the files of the configuration.
-fn build(args: &ConfigArgs) -> Result<Service, Failure> {
-    let sources = sources(args)?;
-    let Loaded { root, warnings } =
-        config::load(&sources, &args.set, &variable).map_err(|errors| Failure::invalid(&errors))?;
-    let config = Config::from_tree(root).map_err(|errors| Failure::invalid(&errors))?;
-    for warning in warnings.iter().chain(&config.warnings) {
-        tracing::warn!(%warning, "configuration");
+/// Why there is no service.
+enum Refused {
+    /// The configuration does not hold.
+    Config(ConfigErrors),
+    Other(Failure),
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Config(errors) => Failure { message: report::problems(&errors.0), code: INVALID },
+            Refused::Other(failure) => failure,
+        }
     }
-    let registry = Registry::linked().map_err(|error| Failure::failed(&error))?;
-    let builder = Service::builder().build_info(build_info());
-    builder.build(config, &registry).map_err(|error| Failure::invalid(&error))
+}
+
+/// A configuration that holds.
+struct Built {
+    service: Service,
+    /// As it was loaded.
+    root: Node,
+    registry: Registry,
+}
+
+/// The service that the arguments ask for. Touches nothing but the files of the configuration.
+fn build(args: &ConfigArgs, strict: bool) -> Result<Built, Refused> {
+    let sources = sources(args).map_err(Refused::Other)?;
+    let loaded = config::load(&sources, &args.set, &variable).map_err(Refused::Config)?;
+    let registry = registry().map_err(Refused::Other)?;
+    let root = loaded.root().clone();
+    let builder = Service::builder().build_info(build_info()).strict(strict);
+    let service = builder.build_loaded(loaded, &registry).map_err(|error| match error {
+        BuildError::Config(errors) => Refused::Config(errors),
+        error => Refused::Other(Failure::failed(&error)),
+    })?;
+    Ok(Built { service, root, registry })
 }
 
 /// A variable of the environment. What is not UTF-8 in it shows as replacement characters: it is set, so it must not look
@@ -85,24 +115,71 @@ fn build_info() -> BuildInfo {
     BuildInfo::new("tracecore", env!("CARGO_PKG_VERSION"), env!("TRACECORE_REVISION"))
 }
 
-fn validate(args: &ConfigArgs) -> Result<ExitCode, Failure> {
-    let service = build(args)?;
-    let pipelines = &service.graph().pipelines;
-    report::line(&format!("config valid: {} pipeline(s)", pipelines.len()));
-    for pipeline in pipelines {
-        report::line(&format!(
-            "{}: receivers={} processors={} exporters={}",
-            pipeline.id,
-            pipeline.receivers.len(),
-            pipeline.processors.len(),
-            pipeline.exporters.len()
-        ));
+fn validate(args: &ValidateArgs) -> Result<ExitCode, Failure> {
+    let checked = match build(&args.config, args.strict) {
+        Ok(built) => Ok(built),
+        Err(Refused::Config(errors)) => Err(errors),
+        Err(Refused::Other(failure)) => return Err(failure),
+    };
+    match (args.format, checked) {
+        (Format::Text, Ok(Built { service, root, registry })) => {
+            if !service.warnings().is_empty() {
+                report::error(&report::problems(service.warnings()));
+            }
+            report::line(&report::wiring(service.graph()));
+            if args.explain {
+                let show = Show { defaults: true, origins: true, secrets: false };
+                let resolved = config::resolved(&root, &schema::configuration(&registry), show);
+                report::line(&report::explained(&resolved, service.surface_is_on()));
+            }
+        }
+        (Format::Text, Err(errors)) => return Err(Refused::Config(errors).into()),
+        (Format::Json, Ok(Built { service, .. })) => {
+            report::json(&report::checked(service.warnings(), Some(service.graph())));
+        }
+        (Format::Json, Err(errors)) => {
+            report::json(&report::checked(&errors.0, None));
+            return Ok(ExitCode::from(INVALID));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn components() -> Result<ExitCode, Failure> {
-    let registry = Registry::linked().map_err(|error| Failure::failed(&error))?;
-    report::line(report::components(&registry).trim_end());
+fn components(format: ListFormat) -> Result<ExitCode, Failure> {
+    let registry = registry()?;
+    match format {
+        ListFormat::Yaml => report::line(report::components(&registry).trim_end()),
+        ListFormat::Json => report::json(&schema::catalog(&registry)),
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+fn print_config(args: &ConfigArgs, mode: Mode) -> Result<ExitCode, Failure> {
+    let Built { root, registry, .. } = build(args, false)?;
+    let show = Show { defaults: false, origins: false, secrets: mode == Mode::Unredacted };
+    report::line(config::resolved(&root, &schema::configuration(&registry), show).trim_end());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_schema(component: Option<&str>) -> Result<ExitCode, Failure> {
+    let registry = registry()?;
+    let Some(wanted) = component else {
+        report::json(&schema::configuration(&registry));
+        return Ok(ExitCode::SUCCESS);
+    };
+    let named = |entry: &&Entry| {
+        let (role, name) = wanted.split_once('/').unwrap_or_default();
+        role == entry.role.as_str() && (name == entry.name || entry.aliases.contains(&name))
+    };
+    let entry = registry.iter().find(named).ok_or_else(|| {
+        let message =
+            format!("error: this program has no component {wanted:?}: `tracecore components` lists what it has");
+        Failure { message, code: INVALID }
+    })?;
+    report::json(&schema::component(entry));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn registry() -> Result<Registry, Failure> {
+    Registry::linked().map_err(|error| Failure::failed(&error))
 }

@@ -7,19 +7,21 @@
 
 use std::num::NonZeroUsize;
 
-use super::fault::unknown_key;
+use schemars::JsonSchema;
+
+use super::ConfigError;
+use super::fault::{meant, nearest, unknown_key};
 use super::id::{ComponentId, PipelineId};
 use super::model::{Component, Service};
 use super::node::{Key, Node, Scalar, Value};
 use super::origin::Origin;
 use super::value::Delay;
-use super::{ConfigError, Warning};
 
 /// The Collector's `send_batch_size`, and the `min_size` of a queue, where none is given.
 const MIN_SIZE: u64 = 8192;
 
 /// The type of the processor.
-const TYPE: &str = "batch";
+pub(crate) const TYPE: &str = "batch";
 
 /// Its keys, and what each is in `sending_queue.batch`.
 const KEYS: [(&str, &str); 3] =
@@ -28,17 +30,35 @@ const KEYS: [(&str, &str); 3] =
 /// Its keys that are the same in `sending_queue.batch.partition`.
 const PARTITION_KEYS: [&str; 2] = ["metadata_keys", "metadata_cardinality_limit"];
 
+/// Its settings, for the schema.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "settings that are read one by one")]
+pub(crate) struct BatchProcessor {
+    /// How long a batch waits for others at most; 0 sends each at once.
+    timeout: Option<Delay>,
+    /// From which size on what waits is sent, in items.
+    send_batch_size: Option<u64>,
+    /// The largest size that is sent, in items; 0 is no limit.
+    send_batch_max_size: Option<u64>,
+    /// Names of headers or gRPC metadata: batches of clients that sent other values are not merged.
+    metadata_keys: Option<Vec<String>>,
+    /// How many combinations of these values may wait at once.
+    metadata_cardinality_limit: Option<NonZeroUsize>,
+}
+
 /// Takes the processor out of every pipeline and gives the exporters behind it what it asks for. Reports what cannot be
 /// had, and warns of what is other than it is written.
 pub(super) fn map(
     service: &mut Service,
     processors: &[Component],
     exporters: &mut [Component],
-    warnings: &mut Vec<Warning>,
+    warnings: &mut Vec<ConfigError>,
 ) -> Vec<ConfigError> {
     let mut errors = Vec::new();
     let mut asked: Vec<Asked> = Vec::new();
-    for processor in processors.iter().filter(|processor| processor.id.component_type() == TYPE) {
+    let of_type = |processor: &&Component| processor.id.component_type() == TYPE && !processor.settings.broken;
+    for processor in processors.iter().filter(of_type) {
         match Asked::read(processor) {
             Ok(read) => asked.push(read),
             Err(problems) => errors.extend(problems),
@@ -78,7 +98,7 @@ pub(super) fn map(
                     }
                 };
                 let path = format!("service.pipelines.{}.processors", pipeline.id);
-                warnings.push(Warning { path, origin: named.origin.clone(), message });
+                warnings.push(ConfigError::warning(path, &named.origin, message));
             }
         }
         if batch.is_empty() {
@@ -94,7 +114,7 @@ pub(super) fn map(
                     asked.id
                 );
                 let path = format!("service.pipelines.{}.exporters", pipeline.id);
-                warnings.push(Warning { path, origin: exporter.origin.clone(), message });
+                warnings.push(ConfigError::warning(path, &exporter.origin, message));
             }
         }
     }
@@ -116,33 +136,30 @@ impl Asked {
             let known: Vec<&str> = KEYS.iter().map(|(known, _)| *known).chain(PARTITION_KEYS).collect();
             if !known.contains(&key.as_str()) {
                 let message = unknown_key(key.as_str(), &known);
-                errors.push(ConfigError::new(path(key.as_str()), key.origin(), message));
+                let hint = nearest(key.as_str(), known).map(meant);
+                errors.push(ConfigError::new(path(key.as_str()), key.origin(), message).with_hint(hint));
             }
         }
-        let mut keep = |read: Result<(), ConfigError>| errors.extend(read.err());
         let given = |key: &str| settings.get(key).filter(|node| !node.is_null());
-        let mut at_once = false;
-        if let Some(node) = given("timeout") {
-            let timeout = node.deserialize::<Delay>(&path("timeout"));
-            at_once = timeout.as_ref().is_ok_and(|timeout| timeout.get().is_zero());
-            keep(timeout.map(drop));
-        }
+        let timeout: Option<Delay> = given("timeout").and_then(|node| node.read(&path("timeout"), &mut errors));
+        let at_once = timeout.is_some_and(|timeout| timeout.get().is_zero());
         let mut size = |key: &str, default: u64| {
-            let read = given(key).map_or(Ok(default), |node| node.deserialize::<u64>(&path(key)));
-            let size = read.as_ref().map_or(default, |size| *size);
-            keep(read.map(drop));
-            size
+            given(key).map_or(Some(default), |node| node.read::<u64>(&path(key), &mut errors))
         };
-        let (min, max) = (size("send_batch_size", MIN_SIZE), size("send_batch_max_size", 0));
-        if let Some(node) = given("send_batch_max_size").or(given("send_batch_size")).filter(|_| max > 0 && max < min) {
+        let sizes = (size("send_batch_size", MIN_SIZE), size("send_batch_max_size", 0));
+        if let (Some(min), Some(max)) = sizes
+            && let Some(node) = given("send_batch_max_size").or(given("send_batch_size"))
+            && max > 0
+            && max < min
+        {
             let message = format!("must be at least send_batch_size, which is {min}, or 0 for no limit; not {max}");
-            keep(Err(ConfigError::new(path("send_batch_max_size"), node.origin(), message)));
+            errors.push(ConfigError::new(path("send_batch_max_size"), node.origin(), message));
         }
         if let Some(node) = given("metadata_keys") {
-            keep(node.deserialize::<Vec<String>>(&path("metadata_keys")).map(drop));
+            node.read::<Vec<String>>(&path("metadata_keys"), &mut errors);
         }
         if let Some(node) = given("metadata_cardinality_limit") {
-            keep(node.deserialize::<NonZeroUsize>(&path("metadata_cardinality_limit")).map(drop));
+            node.read::<NonZeroUsize>(&path("metadata_cardinality_limit"), &mut errors);
         }
         if !errors.is_empty() {
             return Err(errors);

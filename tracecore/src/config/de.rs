@@ -1,32 +1,81 @@
 //! From a [`Node`] to a type, by serde, with errors that know their place.
 //!
 //! serde tells an error as it unwinds. The innermost node that sees it puts its path and place to it, and only then is
-//! the sentence made, so that a value which a substitution fetched is never part of it.
+//! the sentence made, so that a value which a substitution fetched is never part of it. It stops at the first error, so a
+//! node of which an error was told is passed over as if it were not written, and the reading begins again: what is found
+//! then is the next error, until nothing is.
 //!
 //! Where a type asks for text, it gets the text as written: `version: 1.10` is "1.10". Where it asks for a number or a
 //! boolean, the scalar must be unquoted and mean one. Null is an empty mapping or list to those who ask for these. A
 //! setting whose variable is not set counts as not written. What serde buffers (internally tagged enums, `flatten`)
 //! loses its place inside: the error then stands at the node around it.
 
+use std::collections::HashSet;
 use std::fmt;
+use std::ptr;
 
 use serde::de::{self, DeserializeSeed, Expected, IntoDeserializer, Visitor};
 use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
 
-use super::error::ConfigError;
-use super::fault::{Fault, list};
+use super::error::{ConfigError, ConfigErrors};
+use super::fault::{Fault, Placed, list, nearest};
 use super::node::{Key, Node, Scalar, Value};
 use super::origin::Path;
 use super::scalar::{Plain, has_leading_zero};
+use super::yaml::MAX_ERRORS;
 
 impl Node {
     /// Makes a `T` of this tree. `path` is the way to this node from the top, for messages.
     ///
     /// An unknown key (of a type with `deny_unknown_fields`), a missing one, a value of the wrong type or out of range
     /// is an error with the path and the place of the very node.
-    pub fn deserialize<'de, T: Deserialize<'de>>(&'de self, path: &str) -> Result<T, ConfigError> {
+    ///
+    /// # Errors
+    /// All that is wrong, in the order in which the type reads it. Of a mapping in which several keys are missing, one is
+    /// told of.
+    pub fn deserialize<'de, T: Deserialize<'de>>(&'de self, path: &str) -> Result<T, ConfigErrors> {
+        let mut errors = Vec::new();
+        let read = self.read(path, &mut errors);
+        read.ok_or(ConfigErrors(errors))
+    }
+
+    /// Makes a `T` of this tree, or adds what is wrong. Nothing is added where all that is wrong has been told of.
+    pub(crate) fn read<'de, T: Deserialize<'de>>(&'de self, path: &str, errors: &mut Vec<ConfigError>) -> Option<T> {
         let path = Path::Root(path);
-        T::deserialize(NodeDeserializer { node: self, path }).map_err(|fault| fault.place(path, &self.origin))
+        let mut told = Told(HashSet::new());
+        loop {
+            let read = T::deserialize(NodeDeserializer { node: self, path, told: &told });
+            let fault = match read {
+                Ok(value) => return (told.0.is_empty() && !self.any(&|node| node.broken)).then_some(value),
+                Err(fault) => fault,
+            };
+            let Placed { error, missing, through } = fault.place(path, &self.origin, self);
+            let at = |node: &Node| through.first().is_some_and(|first| ptr::eq(*first, node));
+            // What does not hold of a whole in which something was passed over follows from that; a key is missing because
+            // it was passed over, or written with a slip.
+            let follows = |node: &Node| match missing {
+                Some(key) => node
+                    .entries()
+                    .iter()
+                    .any(|(written, node)| told.skips(node) && nearest(written.as_str(), [key]).is_some()),
+                None => node.any(&|node| told.skips(node)),
+            };
+            if !self.any(&|node| at(node) && follows(node)) && errors.len() < MAX_ERRORS {
+                errors.push(error);
+            }
+            let next = through.iter().find(|node| !told.0.contains(*node)).filter(|node| !ptr::eq(**node, self));
+            told.0.insert(*next?);
+        }
+    }
+}
+
+/// The nodes of which an error was told. Their addresses, while the tree is borrowed.
+struct Told(HashSet<*const Node>);
+
+impl Told {
+    /// Whether this node counts as not written.
+    fn skips(&self, node: &Node) -> bool {
+        node.broken || self.0.contains(&ptr::from_ref(node))
     }
 }
 
@@ -34,11 +83,12 @@ impl Node {
 struct NodeDeserializer<'de, 'p> {
     node: &'de Node,
     path: Path<'p>,
+    told: &'p Told,
 }
 
 impl<'de, 'p> NodeDeserializer<'de, 'p> {
     fn placed<T>(self, result: Result<T, Fault>) -> Result<T, Fault> {
-        result.map_err(|fault| fault.at(self.path, &self.node.origin))
+        result.map_err(|fault| fault.at(self.path, &self.node.origin, self.node))
     }
 
     /// The text that a string field takes.
@@ -79,8 +129,8 @@ impl<'de, 'p> NodeDeserializer<'de, 'p> {
 
     fn items(self) -> Result<Items<'de, 'p>, Fault> {
         match &self.node.value {
-            Value::Sequence(items) => Ok(Items { items: items.iter().enumerate(), path: self.path }),
-            _ if self.node.is_null() => Ok(Items { items: [].iter().enumerate(), path: self.path }),
+            Value::Sequence(items) => Ok(Items { items: items.iter().enumerate(), path: self.path, told: self.told }),
+            _ if self.node.is_null() => Ok(Items { items: [].iter().enumerate(), path: self.path, told: self.told }),
             _ => Err(Fault::wrong("a list", self.node)),
         }
     }
@@ -92,7 +142,7 @@ impl<'de, 'p> NodeDeserializer<'de, 'p> {
             _ if self.node.is_null() => {}
             _ => return Err(Fault::wrong("a mapping", self.node)),
         }
-        Ok(Entries { entries: self.node.entries().iter(), unset, current: None, path: self.path })
+        Ok(Entries { entries: self.node.entries().iter(), unset, current: None, path: self.path, told: self.told })
     }
 }
 
@@ -224,7 +274,7 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'de, '_> {
         visitor: V,
     ) -> Result<V::Value, Fault> {
         let result = match (self.node.entries(), self.text()) {
-            ([(key, node)], _) => visitor.visit_enum(Variant { key, node, path: self.path }),
+            ([(key, node)], _) => visitor.visit_enum(Variant { key, node, path: self.path, told: self.told }),
             (_, Some(text)) => visitor.visit_enum(text.into_deserializer()),
             _ => Err(Fault::wrong(format_args!("one of {}", list(variants)), self.node)),
         };
@@ -245,14 +295,15 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'de, '_> {
 struct Items<'de, 'p> {
     items: std::iter::Enumerate<std::slice::Iter<'de, Node>>,
     path: Path<'p>,
+    told: &'p Told,
 }
 
 impl<'de> de::SeqAccess<'de> for Items<'de, '_> {
     type Error = Fault;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Fault> {
-        let Some((index, node)) = self.items.next() else { return Ok(None) };
-        value(seed, node, Path::Index(&self.path, index)).map(Some)
+        let Some((index, node)) = self.items.find(|(_, node)| !self.told.skips(node)) else { return Ok(None) };
+        value(seed, node, Path::Index(&self.path, index), self.told).map(Some)
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -265,6 +316,7 @@ struct Entries<'de, 'p> {
     unset: &'static [&'static str],
     current: Option<&'de (Key, Node)>,
     path: Path<'p>,
+    told: &'p Told,
 }
 
 impl<'de> de::MapAccess<'de> for Entries<'de, '_> {
@@ -272,16 +324,16 @@ impl<'de> de::MapAccess<'de> for Entries<'de, '_> {
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Fault> {
         let unset = |key: &Key, node: &Node| node.is_unset() && self.unset.contains(&key.as_str());
-        self.current = self.entries.find(|(key, node)| !unset(key, node));
-        let Some((key, _)) = self.current else { return Ok(None) };
-        name(seed, key, self.path).map(Some)
+        self.current = self.entries.find(|(key, node)| !unset(key, node) && !self.told.skips(node));
+        let Some((key, node)) = self.current else { return Ok(None) };
+        name(seed, key, node, self.path).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Fault> {
         let Some((key, node)) = self.current.take() else {
             return Err(Fault::said("a value was asked for before its key"));
         };
-        value(seed, node, Path::Key(&self.path, key.as_str()))
+        value(seed, node, Path::Key(&self.path, key.as_str()), self.told)
     }
 }
 
@@ -290,6 +342,7 @@ struct Variant<'de, 'p> {
     key: &'de Key,
     node: &'de Node,
     path: Path<'p>,
+    told: &'p Told,
 }
 
 impl<'de, 'p> de::EnumAccess<'de> for Variant<'de, 'p> {
@@ -297,7 +350,7 @@ impl<'de, 'p> de::EnumAccess<'de> for Variant<'de, 'p> {
     type Variant = Self;
 
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Fault> {
-        Ok((name(seed, self.key, self.path)?, self))
+        Ok((name(seed, self.key, self.node, self.path)?, self))
     }
 }
 
@@ -309,26 +362,31 @@ impl<'de> de::VariantAccess<'de> for Variant<'de, '_> {
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Fault> {
-        value(seed, self.node, Path::Key(&self.path, self.key.as_str()))
+        value(seed, self.node, Path::Key(&self.path, self.key.as_str()), self.told)
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Fault> {
         let path = Path::Key(&self.path, self.key.as_str());
-        NodeDeserializer { node: self.node, path }.deserialize_seq(visitor)
+        NodeDeserializer { node: self.node, path, told: self.told }.deserialize_seq(visitor)
     }
 
     fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Fault> {
         let path = Path::Key(&self.path, self.key.as_str());
-        NodeDeserializer { node: self.node, path }.deserialize_struct("", fields, visitor)
+        NodeDeserializer { node: self.node, path, told: self.told }.deserialize_struct("", fields, visitor)
     }
 }
 
-fn value<'de, T: DeserializeSeed<'de>>(seed: T, node: &'de Node, path: Path<'_>) -> Result<T::Value, Fault> {
+fn value<'de, T: DeserializeSeed<'de>>(
+    seed: T,
+    node: &'de Node,
+    path: Path<'_>,
+    told: &Told,
+) -> Result<T::Value, Fault> {
     // What a type refuses after it was read (`try_from`) has no place yet.
-    seed.deserialize(NodeDeserializer { node, path }).map_err(|fault| fault.at(path, &node.origin))
+    seed.deserialize(NodeDeserializer { node, path, told }).map_err(|fault| fault.at(path, &node.origin, node))
 }
 
-fn name<'de, K: DeserializeSeed<'de>>(seed: K, key: &'de Key, path: Path<'_>) -> Result<K::Value, Fault> {
+fn name<'de, K: DeserializeSeed<'de>>(seed: K, key: &'de Key, node: &Node, path: Path<'_>) -> Result<K::Value, Fault> {
     let text = de::value::BorrowedStrDeserializer::<Fault>::new(key.as_str());
-    seed.deserialize(text).map_err(|fault| fault.at(Path::Key(&path, key.as_str()), &key.origin))
+    seed.deserialize(text).map_err(|fault| fault.at(Path::Key(&path, key.as_str()), &key.origin, node))
 }

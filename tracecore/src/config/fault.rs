@@ -15,18 +15,31 @@ use super::scalar::Plain;
 /// How much of a value a message repeats, in characters: enough to recognise it.
 const MAX_SHOWN: usize = 60;
 
+/// The longest text that is compared with names, in bytes.
+const MAX_COMPARED: usize = 64;
+
 /// An error of serde, before and after it has a place.
 #[derive(Debug)]
 pub(super) enum Fault {
     Open(Complaint),
-    Placed(Box<ConfigError>),
+    Placed(Box<Placed>),
+}
+
+/// An error that has its place.
+#[derive(Debug)]
+pub(super) struct Placed {
+    pub(super) error: ConfigError,
+    /// The key that is missing, if that is the error.
+    pub(super) missing: Option<&'static str>,
+    /// The nodes that the error went through, the innermost first: only to be compared with.
+    pub(super) through: Vec<*const Node>,
 }
 
 /// What is wrong, still apart from the value, so that the value can be left out.
 #[derive(Debug)]
 pub(super) enum Complaint {
-    Said(String),
-    Wrong { expected: String, found: Found },
+    Said { message: String, hint: Option<String> },
+    Wrong { expected: String, found: Found, nearest: Option<&'static str> },
     Missing(&'static str),
 }
 
@@ -39,36 +52,43 @@ pub(super) struct Found {
 
 impl Fault {
     pub(super) fn said(message: impl fmt::Display) -> Self {
-        Fault::Open(Complaint::Said(message.to_string()))
+        Fault::Open(Complaint::Said { message: message.to_string(), hint: None })
     }
 
     pub(super) fn wrong(expected: impl fmt::Display, node: &Node) -> Self {
-        Fault::Open(Complaint::Wrong { expected: expected.to_string(), found: Found::of(node) })
+        Fault::Open(Complaint::Wrong { expected: expected.to_string(), found: Found::of(node), nearest: None })
     }
 
     /// Gives the error its place, unless a node further in has done so.
-    pub(super) fn at(self, path: Path<'_>, origin: &Origin) -> Self {
-        Fault::Placed(Box::new(self.place(path, origin)))
+    pub(super) fn at(self, path: Path<'_>, origin: &Origin, node: &Node) -> Self {
+        Fault::Placed(Box::new(self.place(path, origin, node)))
     }
 
     /// The error in its place: this one, unless a node further in has given it one.
-    pub(super) fn place(self, path: Path<'_>, origin: &Origin) -> ConfigError {
-        match self {
-            Fault::Open(complaint) => complaint.at(path, origin),
-            Fault::Placed(error) => *error,
-        }
+    pub(super) fn place(self, path: Path<'_>, origin: &Origin, node: &Node) -> Placed {
+        let mut placed = match self {
+            Fault::Open(complaint) => {
+                let missing = if let Complaint::Missing(key) = complaint { Some(key) } else { None };
+                Placed { error: complaint.at(path, origin), missing, through: Vec::new() }
+            }
+            Fault::Placed(placed) => *placed,
+        };
+        placed.through.push(node);
+        placed
     }
 }
 
 impl Complaint {
     fn at(self, path: Path<'_>, origin: &Origin) -> ConfigError {
         match self {
-            Complaint::Said(message) => ConfigError::new(path, origin, message),
+            Complaint::Said { message, hint } => ConfigError::new(path, origin, message).with_hint(hint),
             Complaint::Missing(key) => ConfigError::new(Path::Key(&path, key), origin, "is required and not set"),
-            Complaint::Wrong { expected, found } => {
-                let shown = found.shown.filter(|_| origin.via().is_none());
+            Complaint::Wrong { expected, found, nearest } => {
+                let can_be_shown = origin.via().is_none();
+                let shown = found.shown.filter(|_| can_be_shown);
                 let found = shown.map_or(found.kind.to_owned(), |shown| format!("{} {shown}", found.kind));
-                ConfigError::new(path, origin, format_args!("expected {expected}, found {found}"))
+                let hint = nearest.filter(|_| can_be_shown).map(meant);
+                ConfigError::new(path, origin, format_args!("expected {expected}, found {found}")).with_hint(hint)
             }
         }
     }
@@ -136,8 +156,8 @@ pub(super) fn list(names: &[&str]) -> String {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::Placed(error) => error.fmt(f),
-            Fault::Open(Complaint::Said(message)) => f.write_str(message),
+            Fault::Placed(placed) => placed.error.fmt(f),
+            Fault::Open(Complaint::Said { message, .. }) => f.write_str(message),
             Fault::Open(Complaint::Wrong { expected, .. }) => write!(f, "expected {expected}"),
             Fault::Open(Complaint::Missing(key)) => write!(f, "`{key}` is required and not set"),
         }
@@ -153,7 +173,7 @@ impl de::Error for Fault {
 
     fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
         let found = Found::unexpected(&unexpected);
-        Fault::Open(Complaint::Wrong { expected: expected.to_string(), found })
+        Fault::Open(Complaint::Wrong { expected: expected.to_string(), found, nearest: None })
     }
 
     fn invalid_value(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
@@ -163,11 +183,15 @@ impl de::Error for Fault {
     fn unknown_variant(variant: &str, known: &'static [&'static str]) -> Self {
         let found = Found { kind: "the text", shown: Some(quote(variant)) };
         let expected = if known.len() == 1 { list(known) } else { format!("one of {}", list(known)) };
-        Fault::Open(Complaint::Wrong { expected, found })
+        let nearest = nearest(variant, known.iter().copied());
+        Fault::Open(Complaint::Wrong { expected, found, nearest })
     }
 
     fn unknown_field(key: &str, known: &'static [&'static str]) -> Self {
-        Fault::said(unknown_key(key, known))
+        Fault::Open(Complaint::Said {
+            message: unknown_key(key, known),
+            hint: nearest(key, known.iter().copied()).map(meant),
+        })
     }
 
     fn missing_field(key: &'static str) -> Self {
@@ -186,4 +210,18 @@ pub(super) fn unknown_key(key: &str, known: &[&str]) -> String {
         [one] => format!("unknown key {}; the known one is `{one}`", quote(key)),
         known => format!("unknown key {}; the known ones are {}", quote(key), list(known)),
     }
+}
+
+/// The one of `known` that is written nearly as `text` is: at most a third of it differs.
+pub(crate) fn nearest<'k>(text: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    // What is longer than any name is not a name with a slip in it, and takes long to compare.
+    let text = Some(text).filter(|text| text.len() <= MAX_COMPARED)?.to_lowercase();
+    let most = text.chars().count().div_ceil(3);
+    let distances = known.into_iter().map(|name| (strsim::damerau_levenshtein(&text, &name.to_lowercase()), name));
+    distances.filter(|(distance, _)| *distance <= most).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
+}
+
+/// The hint that names it.
+pub(crate) fn meant(name: &str) -> String {
+    format!("did you mean `{name}`?")
 }

@@ -9,13 +9,14 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use super::batch_processor;
-use super::error::{ConfigError, ConfigErrors, Warning};
-use super::fault::unknown_key;
+use super::error::{ConfigError, ConfigErrors};
+use super::fault::{meant, nearest, unknown_key};
 use super::id::{ComponentId, PipelineId};
 use super::node::{Key, Node, Value};
 use super::origin::Origin;
 use super::telemetry::Telemetry;
 use super::value::{ByteSize, Period};
+use crate::signal::Signal;
 
 /// How long queues may drain at shutdown: within the ten seconds that container runtimes allow by default, with room
 /// for the rest of the shutdown.
@@ -43,7 +44,7 @@ pub struct Config {
     /// The collector's own surface.
     pub telemetry: Telemetry,
     /// What the caller should log.
-    pub warnings: Vec<Warning>,
+    pub warnings: Vec<ConfigError>,
 }
 
 /// A component as it is defined.
@@ -101,16 +102,21 @@ pub struct Reference {
 }
 
 impl Config {
-    /// Takes a tree apart and checks that it is coherent. Reports every problem it finds, each with its place.
-    pub fn from_tree(mut root: Node) -> Result<Config, ConfigErrors> {
-        let mut errors = Errors(Vec::new());
+    /// Takes a tree apart and checks that it is coherent.
+    ///
+    /// # Errors
+    /// Every problem, each with its place.
+    pub fn from_tree(root: Node) -> Result<Config, ConfigErrors> {
+        let mut errors = Vec::new();
+        let config = Config::read(root, &mut errors);
+        ConfigErrors::unless_empty(errors, config)
+    }
+
+    /// Takes a tree apart, and adds what is wrong with it. What could not be read is left out of what is returned.
+    pub(crate) fn read(mut root: Node, found: &mut Vec<ConfigError>) -> Config {
+        let mut errors = Errors { found: std::mem::take(found), named: Vec::new(), refused: Vec::new() };
         if !matches!(root.value, Value::Mapping(_) | Value::Null) {
-            return Err(ConfigError::new(
-                "",
-                &root.origin,
-                "a configuration is a mapping of sections, such as receivers",
-            )
-            .into());
+            errors.add("", &root.origin, "a configuration is a mapping of sections, such as receivers");
         }
         for (key, _) in root.entries() {
             errors.check_section(key);
@@ -118,58 +124,65 @@ impl Config {
         let receivers = errors.components(root.take("receivers"), "receivers");
         let processors = errors.components(root.take("processors"), "processors");
         let mut exporters = errors.components(root.take("exporters"), "exporters");
-        let telemetry = root.get("telemetry").map_or_else(|| Ok(Telemetry::default()), Telemetry::from_node);
-        let of_events = telemetry.as_ref().ok().and_then(|telemetry| telemetry.events.pipeline.as_ref());
-        let mut service = errors.service(&root, of_events.map(|pipeline| &pipeline.id));
-        let telemetry = errors.keep(telemetry).unwrap_or_default();
-        if let Some(node) = root.get("telemetry") {
+        let block = root.take("telemetry").filter(|node| !node.broken);
+        let mut of_telemetry = Vec::new();
+        let telemetry =
+            block.as_ref().map_or_else(|| Some(Telemetry::default()), |node| Telemetry::read(node, &mut of_telemetry));
+        let fed = match &telemetry {
+            Some(telemetry) => Fed::By(telemetry.events.pipeline.as_ref().map(|pipeline| pipeline.id.clone())),
+            None => Fed::Unknown,
+        };
+        let mut service = errors.service(&root, &fed);
+        errors.found.append(&mut of_telemetry);
+        let telemetry = telemetry.unwrap_or_default();
+        if let Some(node) = &block {
             errors.keep(telemetry.events.check(&service.pipelines, node));
         }
 
         let mut warnings = Vec::new();
-        for (section, defined, named) in [
-            ("receivers", &receivers, Pipeline::receivers as fn(&Pipeline) -> &[Reference]),
-            ("processors", &processors, Pipeline::processors),
-            ("exporters", &exporters, Pipeline::exporters),
-        ] {
-            let named: Vec<(&Pipeline, &Reference)> = service
-                .pipelines
-                .iter()
-                .flat_map(|pipeline| named(pipeline).iter().map(move |reference| (pipeline, reference)))
-                .collect();
-            errors.undefined(section, defined, &named);
-            warnings.extend(unused(section, defined, &named));
+        for (section, defined) in [("receivers", &receivers), ("processors", &processors), ("exporters", &exporters)] {
+            let meant = errors.undefined(section, defined);
+            warnings.extend(errors.unused(section, defined, &meant));
         }
         // Only now: the processors of a pipeline are those that it names.
-        errors.0.extend(batch_processor::map(&mut service, &processors, &mut exporters, &mut warnings));
-        ConfigErrors::unless_empty(errors.0, Config { receivers, processors, exporters, service, telemetry, warnings })
+        errors.found.extend(batch_processor::map(&mut service, &processors, &mut exporters, &mut warnings));
+        *found = errors.found;
+        Config { receivers, processors, exporters, service, telemetry, warnings }
     }
 }
 
-impl Pipeline {
-    fn receivers(&self) -> &[Reference] {
-        &self.receivers
-    }
+/// Which pipeline the collector's own events feed, which then needs no receiver.
+enum Fed {
+    By(Option<PipelineId>),
+    /// The block that would say so has errors.
+    Unknown,
+}
 
-    fn processors(&self) -> &[Reference] {
-        &self.processors
-    }
-
-    fn exporters(&self) -> &[Reference] {
-        &self.exporters
+impl Fed {
+    fn may_feed(&self, pipeline: &PipelineId) -> bool {
+        match self {
+            Fed::By(fed) => fed.as_ref() == Some(pipeline),
+            Fed::Unknown => pipeline.signal() == Signal::Logs,
+        }
     }
 }
 
 /// The problems found so far, and the readers that add to them.
-struct Errors(Vec<ConfigError>);
+struct Errors {
+    found: Vec<ConfigError>,
+    /// What the pipelines name: the list it stands in, with its path, and the component.
+    named: Vec<(&'static str, String, Reference)>,
+    /// Names under which something is defined that is not an id, which has been reported.
+    refused: Vec<Box<str>>,
+}
 
 impl Errors {
     fn add(&mut self, path: impl std::fmt::Display, origin: &Origin, message: impl std::fmt::Display) {
-        self.0.push(ConfigError::new(path, origin, message));
+        self.found.push(ConfigError::new(path, origin, message));
     }
 
     fn keep<T>(&mut self, result: Result<T, ConfigError>) -> Option<T> {
-        result.map_err(|error| self.0.push(error)).ok()
+        result.map_err(|error| self.found.push(error)).ok()
     }
 
     fn check_section(&mut self, key: &Key) {
@@ -184,14 +197,22 @@ impl Errors {
             "connectors" => {
                 "connectors are not supported: give each pipeline its own receivers and exporters".to_owned()
             }
-            name => unknown_key(name, &SECTIONS),
+            _ => return self.unknown("", key, &SECTIONS),
         };
         self.add(name, &key.origin, message);
     }
 
+    /// A key of the mapping at `path` that is none of the known ones.
+    fn unknown(&mut self, path: &str, key: &Key, known: &[&str]) {
+        let separator = if path.is_empty() { "" } else { "." };
+        let path = format!("{path}{separator}{}", key.text);
+        let hint = nearest(&key.text, known.iter().copied()).map(meant);
+        self.found.push(ConfigError::new(path, &key.origin, unknown_key(&key.text, known)).with_hint(hint));
+    }
+
     /// The entries of a section that is a mapping; a missing or empty section has none.
     fn entries<'n>(&mut self, node: &'n Node, path: &str) -> &'n [(Key, Node)] {
-        if !matches!(node.value, Value::Mapping(_)) && !node.is_null() {
+        if !node.broken && !matches!(node.value, Value::Mapping(_)) && !node.is_null() {
             self.add(path, &node.origin, "must be a mapping");
         }
         node.entries()
@@ -202,13 +223,15 @@ impl Errors {
         self.entries(&section, name);
         let Value::Mapping(entries) = section.value else { return Vec::new() };
         let mut components = Vec::new();
-        for (Key { text, origin }, settings) in entries {
+        for (Key { text, origin }, mut settings) in entries {
             let path = format!("{name}.{text}");
-            if !matches!(settings.value, Value::Mapping(_)) && !settings.is_null() {
+            if !settings.broken && !matches!(settings.value, Value::Mapping(_)) && !settings.is_null() {
                 self.add(&path, &settings.origin, "must be a mapping of settings, or empty for the defaults");
+                settings.broken = true;
             }
-            if let Some(id) = self.parse(&text, &path, &origin) {
-                components.push(Component { id, origin, settings });
+            match self.parse(&text, &path, &origin) {
+                Some(id) => components.push(Component { id, origin, settings }),
+                None => self.refused.push(text),
             }
         }
         components
@@ -218,8 +241,7 @@ impl Errors {
         text.parse().map_err(|error| self.add(path, origin, error)).ok()
     }
 
-    /// The section; `of_events` is the pipeline that needs no receiver.
-    fn service(&mut self, root: &Node, of_events: Option<&PipelineId>) -> Service {
+    fn service(&mut self, root: &Node, fed: &Fed) -> Service {
         let mut service = Service {
             pipelines: Vec::new(),
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
@@ -237,20 +259,20 @@ impl Errors {
             match key.as_str() {
                 "pipelines" => pipelines = Some(value),
                 "drain_timeout" => {
-                    let period: Option<Option<Period>> = self.keep(value.deserialize("service.drain_timeout"));
-                    service.drain_timeout = period.flatten().unwrap_or(DEFAULT_DRAIN_TIMEOUT);
+                    let period: Option<Period> = value.read("service.drain_timeout", &mut self.found).flatten();
+                    service.drain_timeout = period.unwrap_or(DEFAULT_DRAIN_TIMEOUT);
                 }
                 "restart_budget" => {
-                    let budget: Option<Option<u32>> = self.keep(value.deserialize("service.restart_budget"));
-                    service.restart_budget = budget.flatten().unwrap_or(DEFAULT_RESTART_BUDGET);
+                    let budget: Option<u32> = value.read("service.restart_budget", &mut self.found).flatten();
+                    service.restart_budget = budget.unwrap_or(DEFAULT_RESTART_BUDGET);
                 }
                 "memory_limit" => {
-                    service.memory_limit = self.keep(value.deserialize("service.memory_limit")).flatten();
+                    service.memory_limit = value.read("service.memory_limit", &mut self.found).flatten();
                 }
                 "memory_budget" => {
-                    service.memory_budget = self.keep(value.deserialize("service.memory_budget")).flatten();
+                    service.memory_budget = value.read("service.memory_budget", &mut self.found).flatten();
                 }
-                "workers" => service.workers = self.keep(value.deserialize("service.workers")).flatten(),
+                "workers" => service.workers = value.read("service.workers", &mut self.found).flatten(),
                 "telemetry" => self.add(
                     "service.telemetry",
                     &key.origin,
@@ -262,19 +284,27 @@ impl Errors {
                     &key.origin,
                     "extensions are not supported: remove the list; the telemetry section serves health and metrics",
                 ),
-                name => self.add(format_args!("service.{name}"), &key.origin, unknown_key(name, &SERVICE_KEYS)),
+                _ => self.unknown("service", key, &SERVICE_KEYS),
             }
         }
         let place = pipelines.unwrap_or(node);
         let pipelines = pipelines.map_or(&[][..], |node| self.entries(node, "service.pipelines"));
-        if pipelines.is_empty() && place.is_null_or_mapping() {
+        if pipelines.is_empty() && place.can_be_a_section() {
             self.add("service.pipelines", &place.origin, "at least one pipeline is needed, such as `metrics`");
         }
         for (key, node) in pipelines {
             let path = format!("service.pipelines.{}", key.text);
-            let id = self.parse(&key.text, &path, &key.origin);
-            let needed: &[&str] =
-                if id.is_some() && id.as_ref() == of_events { &["exporters"] } else { &["receivers", "exporters"] };
+            let id: Option<PipelineId> = match key.text.parse() {
+                Ok(id) => Some(id),
+                Err(error) => {
+                    let written = key.text.split('/').next().unwrap_or_default();
+                    let hint = nearest(written, Signal::ALL.map(Signal::as_str)).map(meant);
+                    self.found.push(ConfigError::new(&path, &key.origin, error).with_hint(hint));
+                    None
+                }
+            };
+            let feeds_itself = id.as_ref().is_some_and(|id| fed.may_feed(id));
+            let needed: &[&str] = if feeds_itself { &["exporters"] } else { &["receivers", "exporters"] };
             let [receivers, processors, exporters] = self.pipeline(key, node, &path, needed);
             if let Some(id) = id {
                 service.pipelines.push(Pipeline { id, origin: key.origin.clone(), receivers, processors, exporters });
@@ -287,23 +317,26 @@ impl Errors {
     fn pipeline(&mut self, key: &Key, node: &Node, path: &str, needed: &[&str]) -> [Vec<Reference>; 3] {
         for (key, _) in self.entries(node, path) {
             if !PIPELINE_KEYS.contains(&key.as_str()) {
-                self.add(format_args!("{path}.{}", key.text), &key.origin, unknown_key(key.as_str(), &PIPELINE_KEYS));
+                self.unknown(path, key, &PIPELINE_KEYS);
             }
         }
         PIPELINE_KEYS.map(|role| {
             let list = node.get(role);
-            let empty = list.is_none_or(|list| list.is_null() || list.value == Value::Sequence(Vec::new()));
-            if empty && needed.contains(&role) && node.is_null_or_mapping() {
+            let empty =
+                list.is_none_or(|list| !list.broken && (list.is_null() || list.value == Value::Sequence(Vec::new())));
+            if empty && needed.contains(&role) && node.can_be_a_section() {
                 let origin = list.map_or(&key.origin, Node::origin);
                 self.add(format_args!("{path}.{role}"), origin, "at least one is needed");
             }
-            list.map_or_else(Vec::new, |list| self.references(list, &format!("{path}.{role}")))
+            let references = list.map_or_else(Vec::new, |list| self.references(list, &format!("{path}.{role}")));
+            self.named.extend(references.iter().map(|named| (role, format!("{path}.{role}"), named.clone())));
+            references
         })
     }
 
     fn references(&mut self, list: &Node, path: &str) -> Vec<Reference> {
         let Value::Sequence(items) = &list.value else {
-            if !list.is_null() {
+            if !list.broken && !list.is_null() {
                 self.add(path, &list.origin, "must be a list of component ids, such as [otlp, otlp/second]");
             }
             return Vec::new();
@@ -312,7 +345,7 @@ impl Errors {
         let mut references = Vec::new();
         for (index, item) in items.iter().enumerate() {
             let path = format!("{path}[{index}]");
-            let Some(text) = self.keep(item.deserialize::<String>(&path)) else { continue };
+            let Some(text) = item.read::<String>(&path, &mut self.found) else { continue };
             let Some(id) = self.parse::<ComponentId>(&text, &path, &item.origin) else { continue };
             if seen.insert(id.clone()) {
                 references.push(Reference { id, origin: item.origin.clone() });
@@ -323,30 +356,41 @@ impl Errors {
         references
     }
 
-    fn undefined(&mut self, section: &str, defined: &[Component], named: &[(&Pipeline, &Reference)]) {
-        let ids: HashSet<&ComponentId> = defined.iter().map(|component| &component.id).collect();
-        for (pipeline, Reference { id, origin }) in named.iter().filter(|(_, reference)| !ids.contains(&reference.id)) {
-            let path = format!("service.pipelines.{}.{section}", pipeline.id);
-            self.add(path, origin, format_args!("`{id}` is not defined under {section}"));
+    /// Adds what the pipelines name and is not there, and returns the ids that were probably meant.
+    fn undefined(&mut self, section: &str, defined: &[Component]) -> HashSet<String> {
+        let ids: Vec<String> = defined.iter().map(|component| component.id.to_string()).collect();
+        let mut meant_ids = HashSet::new();
+        for (_, path, Reference { id, origin }) in self.named.iter().filter(|(list, ..)| *list == section) {
+            let name = id.to_string();
+            if ids.contains(&name) || self.refused.iter().any(|refused| **refused == *name) {
+                continue;
+            }
+            let near = nearest(&name, ids.iter().map(String::as_str));
+            meant_ids.extend(near.map(str::to_owned));
+            let message = format!("`{id}` is not defined under {section}");
+            self.found.push(ConfigError::new(path, origin, message).with_hint(near.map(meant)));
         }
+        meant_ids
+    }
+
+    /// What is defined and named by nobody, except what somebody seems to have `meant`.
+    fn unused(&self, section: &str, defined: &[Component], meant: &HashSet<String>) -> Vec<ConfigError> {
+        let of_section = self.named.iter().filter(|(list, ..)| *list == section);
+        let named: HashSet<&ComponentId> = of_section.map(|(_, _, reference)| &reference.id).collect();
+        let is_unused = |id: &ComponentId| !named.contains(id) && !meant.contains(&id.to_string());
+        let unused = defined.iter().filter(|component| is_unused(&component.id));
+        unused
+            .map(|Component { id, origin, .. }| {
+                let message = "is defined but used by no pipeline, so it will not run";
+                ConfigError::warning(format_args!("{section}.{id}"), origin, message)
+            })
+            .collect()
     }
 }
 
 impl Node {
     /// Whether this can be a section at all; if not, that has been reported.
-    fn is_null_or_mapping(&self) -> bool {
-        self.is_null() || matches!(self.value, Value::Mapping(_))
+    fn can_be_a_section(&self) -> bool {
+        !self.broken && (self.is_null() || matches!(self.value, Value::Mapping(_)))
     }
-}
-
-fn unused(section: &str, defined: &[Component], named: &[(&Pipeline, &Reference)]) -> Vec<Warning> {
-    let named: HashSet<&ComponentId> = named.iter().map(|(_, reference)| &reference.id).collect();
-    let unused = defined.iter().filter(|component| !named.contains(&component.id));
-    unused
-        .map(|Component { id, origin, .. }| Warning {
-            path: format!("{section}.{id}"),
-            origin: origin.clone(),
-            message: "is defined but used by no pipeline, so it will not run".to_owned(),
-        })
-        .collect()
 }

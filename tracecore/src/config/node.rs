@@ -19,6 +19,8 @@ pub struct Node {
     /// The text that a whole-field substitution fetched, where it is not simply the scalar's own: a string field takes
     /// it as it came.
     pub(super) fetched: Option<Box<str>>,
+    /// An error was told of what stands here. Whoever reads it says no more.
+    pub(super) broken: bool,
 }
 
 /// What stands at a node.
@@ -64,7 +66,7 @@ impl Key {
 
 impl Node {
     pub(super) fn new(value: Value, origin: Origin) -> Self {
-        Node { value, origin, fetched: None }
+        Node { value, origin, fetched: None, broken: false }
     }
 
     /// A mapping without entries, for settings that are nowhere written.
@@ -109,6 +111,16 @@ impl Node {
         }
     }
 
+    /// The node at a path such as `retry.initial`, or the last one on the way to it.
+    pub(crate) fn nearest_to(&self, path: &str) -> &Node {
+        let mut node = self;
+        for key in path.split('.') {
+            let Some(next) = node.get(key) else { break };
+            node = next;
+        }
+        node
+    }
+
     /// Removes a key and gives its value.
     pub fn take(&mut self, key: &str) -> Option<Node> {
         let Value::Mapping(entries) = &mut self.value else { return None };
@@ -143,6 +155,16 @@ impl Node {
                 None => entries.push((key, node)),
             }
         }
+    }
+
+    /// Whether this holds of the node or of one below it.
+    pub(super) fn any(&self, of: &impl Fn(&Node) -> bool) -> bool {
+        let below = match &self.value {
+            Value::Null | Value::Scalar(_) => false,
+            Value::Sequence(items) => items.iter().any(|item| item.any(of)),
+            Value::Mapping(entries) => entries.iter().any(|(_, node)| node.any(of)),
+        };
+        below || of(self)
     }
 
     /// How many nodes this tree has, and how many levels.

@@ -16,10 +16,10 @@ use std::io::Read;
 use std::sync::Arc;
 
 use super::Env;
-use super::error::{ConfigError, Warning};
+use super::error::ConfigError;
 use super::node::{Node, Scalar, Value};
 use super::origin::{Origin, Path};
-use super::yaml::{self, Budget, MAX_ERRORS, MAX_SOURCE_BYTES, Place, Refusal};
+use super::yaml::{self, Budget, MAX_ERRORS, MAX_SOURCE_BYTES, Parsed, Place, Refusal};
 
 /// How many references one field may use, nested ones counted: a chain that doubles at each step stops here.
 pub const MAX_REFERENCES: usize = 1000;
@@ -35,7 +35,7 @@ pub(super) struct Substitution<'a> {
     env: &'a Env<'a>,
     budget: &'a mut Budget,
     errors: &'a mut Vec<ConfigError>,
-    warnings: &'a mut Vec<Warning>,
+    warnings: &'a mut Vec<ConfigError>,
     /// The references being resolved, outermost first.
     active: Vec<String>,
     /// How many references the current field has used.
@@ -72,7 +72,7 @@ impl<'a> Substitution<'a> {
         env: &'a Env<'a>,
         budget: &'a mut Budget,
         errors: &'a mut Vec<ConfigError>,
-        warnings: &'a mut Vec<Warning>,
+        warnings: &'a mut Vec<ConfigError>,
     ) -> Self {
         Substitution { env, budget, errors, warnings, active: Vec::new(), used: 0, written: String::new() }
     }
@@ -101,6 +101,7 @@ impl<'a> Substitution<'a> {
                 }
                 if let Err(problem) = self.field(node, path, depth) {
                     self.errors.push(ConfigError::new(path, &node.origin, problem));
+                    node.broken = true;
                 }
             }
             Value::Scalar(_) => {}
@@ -160,8 +161,8 @@ impl<'a> Substitution<'a> {
         let parsed = yaml::parse(&text, &place, depth, self.budget);
         let text = if let Place::Source(_) = place { one_value(text) } else { text };
         let value = match parsed {
-            Ok(node) => node.value,
-            Err(Refusal::Malformed(_)) => Value::Scalar(Scalar::quoted(text.as_str())),
+            Ok(Parsed { root, errors }) if errors.is_empty() => root.value,
+            Ok(_) | Err(Refusal::Malformed(_)) => Value::Scalar(Scalar::quoted(text.as_str())),
             Err(Refusal::TooMuch(error)) => return Err(error.message),
         };
         let mut node = Node::new(value, origin);
@@ -244,7 +245,7 @@ impl<'a> Substitution<'a> {
             true => format!("the environment variable {name} is not set; write ${{env:{name}:-}} if that is meant"),
             false => "the value refers to an environment variable that is not set".to_owned(),
         };
-        self.warnings.push(Warning { path: path.to_string(), origin: origin.clone(), message });
+        self.warnings.push(ConfigError::warning(path, origin, message));
     }
 
     fn fetch(&mut self, reference: &str) -> Result<Fetched, Problem> {

@@ -202,16 +202,20 @@ impl Default for Paths {
 }
 
 impl Telemetry {
-    /// Reads the block, if it is enabled.
-    pub(super) fn from_node(node: &Node) -> Result<Self, ConfigError> {
-        let enabled = node.get("enabled").map_or(Ok(None), |enabled| enabled.deserialize("telemetry.enabled"))?;
+    /// Reads the block, if it is enabled, or adds what is wrong with it.
+    pub(super) fn read(node: &Node, errors: &mut Vec<ConfigError>) -> Option<Self> {
+        let enabled = match node.get("enabled") {
+            Some(enabled) => enabled.read::<Option<bool>>("telemetry.enabled", errors)?,
+            None => None,
+        };
         if enabled != Some(true) && matches!(node.entries(), [_, ..]) {
-            return Ok(Telemetry::default());
+            return Some(Telemetry::default());
         }
-        let telemetry: Telemetry = node.deserialize("telemetry")?;
-        telemetry.paths.distinct(node)?;
-        telemetry.status.bounded(node)?;
-        Ok(telemetry)
+        let telemetry: Telemetry = node.read("telemetry", errors)?;
+        let problems = [telemetry.paths.distinct(node), telemetry.status.bounded(node)];
+        let before = errors.len();
+        errors.extend(problems.into_iter().filter_map(Result::err));
+        (errors.len() == before).then_some(telemetry)
     }
 }
 

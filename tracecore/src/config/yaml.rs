@@ -1,7 +1,7 @@
 //! YAML text to a spanned tree, within bounds.
 //!
 //! Invariant: whatever the text, the work and the memory are bounded by the constants below, and the answer is a tree
-//! or errors with a place. Problems that do not hide what follows (a key given twice, a tag) are all reported; a syntax
+//! or errors with a place. Problems that do not hide what follows (a key given twice, a tag) come with the tree; a syntax
 //! error or a bound ends the reading. Merge keys (`<<`) are honoured, since anchors are of little use without them.
 //! Deliberately absent: tags, keys that are not text, several documents.
 
@@ -71,6 +71,12 @@ impl Place {
     }
 }
 
+/// A text as a tree, and what is wrong with it that does not hide the rest.
+pub(super) struct Parsed {
+    pub(super) root: Node,
+    pub(super) errors: Vec<ConfigError>,
+}
+
 /// Why a text is no tree.
 pub(super) enum Refusal {
     /// It is not the YAML we take. As the value of a variable it can still be meant as plain text.
@@ -89,7 +95,10 @@ impl Refusal {
 }
 
 /// Reads bytes: a source is UTF-8 and has no control characters.
-pub(super) fn parse_bytes(bytes: &[u8], place: &Place, budget: &mut Budget) -> Result<Node, Refusal> {
+pub(super) fn parse_bytes(bytes: &[u8], place: &Place, budget: &mut Budget) -> Result<Parsed, Refusal> {
+    if bytes.len() > MAX_SOURCE_BYTES {
+        return Err(Refusal::TooMuch(too_large(place)));
+    }
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
         Refusal::Malformed(vec![after(&String::from_utf8_lossy(valid), place, "this byte is not valid UTF-8")])
@@ -98,9 +107,9 @@ pub(super) fn parse_bytes(bytes: &[u8], place: &Place, budget: &mut Budget) -> R
 }
 
 /// Reads a text that will stand at `depth` levels below the top.
-pub(super) fn parse(text: &str, place: &Place, depth: usize, budget: &mut Budget) -> Result<Node, Refusal> {
+pub(super) fn parse(text: &str, place: &Place, depth: usize, budget: &mut Budget) -> Result<Parsed, Refusal> {
     if text.len() > MAX_SOURCE_BYTES {
-        return Err(Refusal::TooMuch(too_large(&start(place))));
+        return Err(Refusal::TooMuch(too_large(place)));
     }
     // The parser takes a NUL for the end of the text and would lose what follows.
     let control = |c: char| c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r');
@@ -112,9 +121,13 @@ pub(super) fn parse(text: &str, place: &Place, depth: usize, budget: &mut Budget
     Builder { place, depth, budget, stack: Vec::new(), anchors: HashMap::new(), errors: Vec::new() }.read(text)
 }
 
-/// The error for a source of more than [`MAX_SOURCE_BYTES`].
-pub(super) fn too_large(origin: &Origin) -> ConfigError {
-    ConfigError::new("", origin, format_args!("is larger than {MAX_SOURCE_BYTES} bytes, the most a source may have"))
+/// The error for a source of more than [`MAX_SOURCE_BYTES`], of which one line is as wrong as the other.
+fn too_large(place: &Place) -> ConfigError {
+    let origin = match place {
+        Place::Source(source) => Origin::whole(source.clone()),
+        Place::Fixed(origin) => origin.clone(),
+    };
+    ConfigError::new("", &origin, format_args!("is larger than {MAX_SOURCE_BYTES} bytes, the most a source may have"))
 }
 
 fn start(place: &Place) -> Origin {
@@ -131,6 +144,8 @@ fn after(text: &str, place: &Place, message: impl std::fmt::Display) -> ConfigEr
 /// A collection that is not yet complete.
 struct Open {
     origin: Origin,
+    /// As in [`Node`].
+    broken: bool,
     anchor: usize,
     kind: Collection,
 }
@@ -161,7 +176,7 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn read(mut self, text: &str) -> Result<Node, Refusal> {
+    fn read(mut self, text: &str) -> Result<Parsed, Refusal> {
         let mut root = None;
         let mut documents = 0_usize;
         for event in Parser::new_from_str(text) {
@@ -178,7 +193,7 @@ impl Builder<'_> {
                 documents = documents.saturating_add(1);
                 if documents > 1 {
                     self.error(&origin, "a second document begins here; a source has one, so give each its own file");
-                    return Err(Refusal::Malformed(self.errors));
+                    break;
                 }
             }
             match self.event(event, &origin) {
@@ -187,53 +202,51 @@ impl Builder<'_> {
                 Err(message) => return Err(Refusal::TooMuch(ConfigError::new(self.path(), &origin, message))),
             }
             if self.errors.len() >= MAX_ERRORS {
-                break;
+                return Err(Refusal::Malformed(self.errors));
             }
         }
-        if self.errors.is_empty() {
-            Ok(root.unwrap_or_else(|| Node::new(Value::Null, start(self.place))))
-        } else {
-            Err(Refusal::Malformed(self.errors))
-        }
+        let root = root.unwrap_or_else(|| Node::new(Value::Null, start(self.place)));
+        Ok(Parsed { root, errors: self.errors })
     }
 
     /// Takes one event; gives the root once it is complete. An error is a bound that was passed.
     fn event(&mut self, event: Event<'_>, origin: &Origin) -> Result<Option<Node>, String> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                self.refuse_tag(tag.as_deref(), origin);
+                let broken = self.refuse_tag(tag.as_deref(), origin);
                 let quoted = style != ScalarStyle::Plain;
                 let scalar = Scalar { text: text.into(), quoted };
                 let value = if scalar.resolve() == Plain::Null { Value::Null } else { Value::Scalar(scalar) };
-                self.complete(Node::new(value, origin.clone()), anchor)
+                self.complete(Node { broken, ..Node::new(value, origin.clone()) }, anchor)
             }
             Event::SequenceStart(anchor, tag) => {
-                self.refuse_tag(tag.as_deref(), origin);
-                self.open(origin, anchor, Collection::Sequence(Vec::new()))
+                let broken = self.refuse_tag(tag.as_deref(), origin);
+                self.open(origin, broken, anchor, Collection::Sequence(Vec::new()))
             }
             Event::MappingStart(anchor, tag) => {
-                self.refuse_tag(tag.as_deref(), origin);
+                let broken = self.refuse_tag(tag.as_deref(), origin);
                 let (entries, merged) = (Vec::new(), Vec::new());
                 self.open(
                     origin,
+                    broken,
                     anchor,
                     Collection::Mapping { entries, lines: HashMap::new(), next: Next::Key, merged },
                 )
             }
             Event::SequenceEnd | Event::MappingEnd => match self.stack.pop() {
-                Some(Open { origin, anchor, kind }) => {
+                Some(Open { origin, broken, anchor, kind }) => {
                     let value = match kind {
                         Collection::Sequence(items) => Value::Sequence(items),
                         Collection::Mapping { entries, merged, .. } => self.merge_keys(entries, merged)?,
                     };
-                    self.complete(Node::new(value, origin), anchor)
+                    self.complete(Node { broken, ..Node::new(value, origin) }, anchor)
                 }
                 None => Ok(None),
             },
             Event::Alias(anchor) => {
                 let Some(target) = self.anchors.get(&anchor) else {
                     self.error(origin, "this alias stands inside of what it refers to");
-                    return self.complete(Node::new(Value::Null, origin.clone()), 0);
+                    return self.complete(Node { broken: true, ..Node::new(Value::Null, origin.clone()) }, 0);
                 };
                 let Extent { nodes, depth } = target.extent();
                 self.fits(depth)?;
@@ -247,9 +260,9 @@ impl Builder<'_> {
         }
     }
 
-    fn open(&mut self, origin: &Origin, anchor: usize, kind: Collection) -> Result<Option<Node>, String> {
+    fn open(&mut self, origin: &Origin, broken: bool, anchor: usize, kind: Collection) -> Result<Option<Node>, String> {
         self.fits(1)?;
-        self.stack.push(Open { origin: origin.clone(), anchor, kind });
+        self.stack.push(Open { origin: origin.clone(), broken, anchor, kind });
         Ok(None)
     }
 
@@ -329,10 +342,12 @@ impl Builder<'_> {
         Ok(Value::Mapping(entries))
     }
 
-    fn refuse_tag(&mut self, tag: Option<&Tag>, origin: &Origin) {
+    /// Whether there is a tag; that is an error.
+    fn refuse_tag(&mut self, tag: Option<&Tag>, origin: &Origin) -> bool {
         if tag.is_some() {
             self.error(origin, "tags such as `!!str` are not supported; put a value in quotes to make it text");
         }
+        tag.is_some()
     }
 
     fn error(&mut self, origin: &Origin, message: &str) {

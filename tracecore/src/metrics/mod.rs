@@ -68,6 +68,17 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Kind::Counter => "counter",
+            Kind::UpDownCounter => "up-down counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+            Kind::Summary => "summary",
+        }
+    }
+
     /// The quantiles that a metric of this kind shows unless `#[quantiles(…)]` says otherwise.
     pub const fn default_quantiles(self) -> &'static [f64] {
         match self {

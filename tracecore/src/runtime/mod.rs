@@ -8,6 +8,7 @@
 mod backoff;
 mod board;
 mod boot;
+mod builder;
 mod failure;
 mod fused;
 mod inspect;
@@ -31,9 +32,10 @@ use crate::signal::Batch;
 pub use crate::cx::Resources;
 pub(crate) use backoff::{Backoff, Restarts};
 pub(crate) use board::{Board, Place};
+pub use builder::{BuildError, Builder};
 pub(crate) use failure::{Failure, contain};
 pub(crate) use fused::process;
-pub use service::{BuildError, Builder, RunError, Running, Service, StartError};
+pub use service::{RunError, Running, Service, StartError};
 pub(crate) use spec::{
     ExporterSpec, ProcessorSpec, ReceiverSpec, construct, specify_exporter, specify_processor, specify_receiver, start,
 };

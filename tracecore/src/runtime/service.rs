@@ -1,6 +1,6 @@
 //! A service: built from a configuration, started, stopped.
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,49 +10,26 @@ use tokio_util::sync::CancellationToken;
 
 use super::mirror::Mirrors;
 use super::stage::Stage;
-use super::{Board, stop};
+use super::{Board, Builder, stop};
 use crate::component::Role;
-use crate::config::{ComponentId, Config, ConfigErrors, PipelineId};
-use crate::cx::{Base, Drain, Fatal, Offloads, Resources, Shared};
+use crate::config::{ComponentId, Config, ConfigError, PipelineId};
+use crate::cx::{Base, Fatal, Resources, Shared};
 use crate::emit::Exit;
 use crate::events::{Draft, Events, ServiceEvent};
 use crate::graph::{Graph, Plan};
-use crate::memory::Memory;
 use crate::net::BindError;
 use crate::queue::ErasedOutlet;
-use crate::registry::Registry;
 use crate::status::{State, Status};
 use crate::surface::Serving;
-use crate::telemetry::{BuildInfo, Resource, SelfTelemetry, TelemetryError};
-use crate::time::{Clock, Instant};
+use crate::telemetry::SelfTelemetry;
+use crate::time::Instant;
 
 /// A service that is built and not started. Building touches nothing: no socket, no file, no task.
 pub struct Service {
-    config: Config,
-    graph: Graph,
-    plan: Plan,
-    shared: Shared,
-}
-
-/// What a service is built with, besides its configuration.
-pub struct Builder {
-    build: BuildInfo,
-    clock: Clock,
-    resource: Option<Resource>,
-    telemetry: Option<SelfTelemetry>,
-    events_enabled: bool,
-    memory: Option<Memory>,
-}
-
-/// Why a service could not be built.
-#[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    /// The configuration does not hold.
-    #[error(transparent)]
-    Config(#[from] ConfigErrors),
-    /// The self-telemetry cannot be set up.
-    #[error("cannot set up self-telemetry")]
-    Telemetry(#[from] TelemetryError),
+    pub(super) config: Config,
+    pub(super) graph: Graph,
+    pub(super) plan: Plan,
+    pub(super) shared: Shared,
 }
 
 /// Why a service could not start.
@@ -91,111 +68,20 @@ pub enum RunError {
     },
 }
 
-impl Default for Builder {
-    fn default() -> Self {
-        Builder {
-            build: BuildInfo::new("tracecore", env!("CARGO_PKG_VERSION"), ""),
-            clock: Clock::system(),
-            resource: None,
-            telemetry: None,
-            events_enabled: true,
-            memory: None,
-        }
-    }
-}
-
-impl Builder {
-    /// What the program says of itself.
-    pub fn build_info(mut self, build: BuildInfo) -> Self {
-        self.build = build;
-        self
-    }
-
-    /// The wall clock that components see.
-    pub fn clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// The attributes that identify this process.
-    pub fn resource(mut self, resource: Resource) -> Self {
-        self.resource = Some(resource);
-        self
-    }
-
-    /// The self-telemetry to use, in place of one of its own.
-    pub fn telemetry(mut self, telemetry: SelfTelemetry) -> Self {
-        self.telemetry = Some(telemetry);
-        self
-    }
-
-    /// Whether anybody can listen to its events; yes, unless told otherwise. What the service does is the same.
-    pub fn events_enabled(mut self, enabled: bool) -> Self {
-        self.events_enabled = enabled;
-        self
-    }
-
-    /// The memory of the process, in place of what is found out.
-    pub fn memory(mut self, memory: Memory) -> Self {
-        self.memory = Some(memory);
-        self
-    }
-
-    /// Wires the configuration, reads all settings and constructs every component once. This is all that `validate`
-    /// does.
-    ///
-    /// # Errors
-    /// All problems of the configuration at once.
-    pub fn build(self, config: Config, registry: &Registry) -> Result<Service, BuildError> {
-        let graph = Graph::new(&config, registry)?;
-        let plan = graph.plan()?;
-        let resource = self.resource.unwrap_or_else(|| Resource::detect(&self.build));
-        let attributes = resource.attributes().to_vec().into();
-        let node = resource.get("host.name").unwrap_or_default().to_owned();
-        let version = self.build.version;
-        let telemetry = match self.telemetry {
-            Some(telemetry) => telemetry,
-            None => SelfTelemetry::builder(self.build, resource)
-                .clock(self.clock.clone())
-                .level(config.telemetry.level)
-                .traces(config.telemetry.traces.clone())
-                .push(config.telemetry.push.clone())
-                .build()?,
-        };
-        let events = if self.events_enabled { Events::default() } else { Events::switched_off() };
-        events.set_origin(self.clock.clone(), &node);
-        let memory = self.memory.unwrap_or_else(Memory::detect);
-        let memory = match config.service.memory_limit {
-            Some(limit) => memory.with_limit(limit.get()),
-            None => memory,
-        };
-        let memory = match config.service.memory_budget {
-            Some(budget) => memory.with_budget(budget.get()),
-            None => memory,
-        };
-        telemetry.register_memory(&memory);
-        let shared = Shared {
-            clock: self.clock,
-            memory,
-            telemetry,
-            events,
-            fatal: Arc::default(),
-            offloads: Offloads::new(config.service.workers),
-            resources: Resources::default(),
-            restart_budget: NonZeroU32::new(config.service.restart_budget),
-            resource: attributes,
-            version,
-            drain: Arc::new(Drain::default()),
-            stop: CancellationToken::new(),
-        };
-        Ok(Service { config, graph, plan, shared })
-    }
-}
-
 impl Service {
     /// A builder.
     pub fn builder() -> Builder {
         Builder::default()
+    }
+
+    /// What of its configuration works and is hardly meant.
+    pub fn warnings(&self) -> &[ConfigError] {
+        &self.config.warnings
+    }
+
+    /// Whether the surface is served.
+    pub fn surface_is_on(&self) -> bool {
+        self.config.telemetry.enabled
     }
 
     /// The wiring.

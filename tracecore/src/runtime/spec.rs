@@ -13,7 +13,7 @@ use super::failure::{Failure, contain, contain_call, contain_fallible};
 use super::stage::{Place, Stage};
 use super::{OnStartError, START_DEADLINE};
 use crate::component::{Component, Exporter, Processor, Receiver};
-use crate::config::{ConfigErrors, Node, Period};
+use crate::config::{ConfigError, Node, Period};
 use crate::cx::{Base, Cx};
 use crate::error::{Classify, ErrorKind};
 use crate::queue::{DeliverySettings, ErasedOutlet, Outlet, Queue};
@@ -63,31 +63,34 @@ struct Spec<C: Component> {
 }
 
 impl<C: Component> Spec<C> {
-    fn read(settings: &Node, path: &str) -> Result<Box<Self>, ConfigErrors> {
-        let config = settings.deserialize(path)?;
-        Ok(Box::new(Spec { config, component: PhantomData }))
+    fn read(settings: &Node, path: &str, errors: &mut Vec<ConfigError>) -> Option<Box<Self>> {
+        let config = settings.read(path, errors)?;
+        Some(Box::new(Spec { config, component: PhantomData }))
     }
 }
 
 pub(crate) fn specify_receiver<C: Receiver>(
     settings: &Node,
     path: &str,
-) -> Result<Box<dyn ReceiverSpec>, ConfigErrors> {
-    Ok(Spec::<C>::read(settings, path)?)
+    errors: &mut Vec<ConfigError>,
+) -> Option<Box<dyn ReceiverSpec>> {
+    Some(Spec::<C>::read(settings, path, errors)?)
 }
 
 pub(crate) fn specify_processor<C: Processor>(
     settings: &Node,
     path: &str,
-) -> Result<Box<dyn ProcessorSpec>, ConfigErrors> {
-    Ok(Spec::<C>::read(settings, path)?)
+    errors: &mut Vec<ConfigError>,
+) -> Option<Box<dyn ProcessorSpec>> {
+    Some(Spec::<C>::read(settings, path, errors)?)
 }
 
 pub(crate) fn specify_exporter<C: Exporter>(
     settings: &Node,
     path: &str,
-) -> Result<Box<dyn ExporterSpec>, ConfigErrors> {
-    Ok(Spec::<C>::read(settings, path)?)
+    errors: &mut Vec<ConfigError>,
+) -> Option<Box<dyn ExporterSpec>> {
+    Some(Spec::<C>::read(settings, path, errors)?)
 }
 
 /// Constructs a component. A constructor that panics is a failure like any other.

@@ -11,7 +11,7 @@ use super::heard::{Heard, Listener, Listening};
 use super::mode::events_enabled;
 use super::telemetry::{TelemetrySnapshot, sample};
 use super::{event, registry};
-use crate::config::{self, Config, Source};
+use crate::config::{self, Config, Loaded, Source};
 use crate::events::{Filter, Occurrence, Subscription};
 use crate::memory::Memory;
 use crate::runtime::{BuildError, Builder, Running, Service, StartError};
@@ -60,7 +60,7 @@ impl Listening for TestService {
 /// When it is none, with all that is wrong.
 pub fn config(yaml: &str) -> Config {
     let loaded = config::load(&[Source::Yaml(yaml.to_owned())], &[], &|_| None);
-    let config = loaded.and_then(|loaded| Config::from_tree(loaded.root));
+    let config = loaded.and_then(Loaded::config);
     config.unwrap_or_else(|errors| panic!("{errors}"))
 }
 

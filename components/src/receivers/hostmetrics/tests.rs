@@ -184,7 +184,7 @@ fn build(settings: &str) -> Result<Service, String> {
          service: {{pipelines: {{metrics: {{receivers: [hostmetrics], exporters: [captured]}}}}}}}}"
     );
     let loaded = config::load(&[Source::Yaml(yaml)], &[], &|_: &str| None).map_err(|errors| errors.to_string())?;
-    let config = config::Config::from_tree(loaded.root).map_err(|errors| errors.to_string())?;
+    let config = loaded.config().map_err(|errors| errors.to_string())?;
     let clock = Clock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000));
     let registry = Registry::linked().map_err(|error| error.to_string())?;
     Service::builder().clock(clock).build(config, &registry).map_err(|error| error.to_string())

@@ -12,12 +12,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 fn bytes(bytes: &[u8]) -> Result<Loaded, ConfigErrors> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), bytes).unwrap();
-    load(&[Source::File(file.path().into())], &[], &|_| None).map_err(|ConfigErrors(mut errors)| {
-        for error in &mut errors {
-            error.origin = Origin::new("f".into(), error.origin.line(), error.origin.column());
-        }
-        ConfigErrors(errors)
-    })
+    let loaded = load(&[Source::File(file.path().into())], &[], &|_| None);
+    loaded.and_then(|loaded| ConfigErrors::unless_empty(loaded.errors.clone(), loaded)).map_err(
+        |ConfigErrors(mut errors)| {
+            for error in &mut errors {
+                error.origin = Origin::new("f".into(), error.origin.line(), error.origin.column());
+            }
+            ConfigErrors(errors)
+        },
+    )
 }
 
 #[test]

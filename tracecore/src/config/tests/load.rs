@@ -125,8 +125,8 @@ fn reports_what_is_wrong_in_every_source() {
     assert_eq!(lines.len(), 4, "{errors}");
     assert!(lines[0].starts_with("/nowhere/a.yaml: cannot read the file: "), "{errors}");
     assert_eq!(lines[1], "env:UNSET: the environment variable is not set");
-    assert_eq!(lines[2], "--set x: has no `=`; write --set path.to.key=value");
-    assert_eq!(lines[3], "yaml:1:1: a configuration is a mapping of sections, such as receivers");
+    assert_eq!(lines[2], "yaml:1:1: a configuration is a mapping of sections, such as receivers");
+    assert_eq!(lines[3], "--set x: has no `=`; write --set path.to.key=value");
 }
 
 #[test]

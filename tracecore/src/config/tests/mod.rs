@@ -14,12 +14,13 @@ use super::*;
 fn try_load(texts: &[&str], variables: &[(&str, &str)], overrides: &[&str]) -> Result<Loaded, ConfigErrors> {
     let sources: Vec<Source> = (0..texts.len()).map(|index| Source::Env(format!("S{index}"))).collect();
     let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
-    load(&sources, &overrides, &|name| {
+    let loaded = load(&sources, &overrides, &|name| {
         let text =
             name.strip_prefix('S').and_then(|index| index.parse().ok()).and_then(|index: usize| texts.get(index));
         let variable = variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
         text.or(variable).map(ToString::to_string)
-    })
+    })?;
+    ConfigErrors::unless_empty(loaded.errors.clone(), loaded)
 }
 
 fn load_with(text: &str, variables: &[(&str, &str)]) -> Loaded {

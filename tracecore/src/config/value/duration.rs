@@ -243,6 +243,7 @@ impl JsonSchema for Period {
             "type": "string",
             "description": "A length of time above zero.",
             "pattern": format!("^{}$", pattern()),
+            "not": { "pattern": "^[0.a-z]*$" },
             "examples": ["500ms", "2m", "1h30m"],
         })
     }
