@@ -135,7 +135,7 @@ service: {pipelines: {metrics: {receivers: [clock], exporters: [stdout, otlp_htt
         "# HTTP surface OFF; no port bound",
         "interval: 250ms  # c.yaml:3 env:TRACECORE_TEST_INTERVAL",
         "endpoint: http://localhost:1  # c.yaml:7",
-        "authorization: [REDACTED]  # c.yaml:8",
+        "authorization: \"[REDACTED]\"  # c.yaml:8",
         "drain_timeout: 3s  # --set service.drain_timeout",
         "restart_budget: 20  # default",
         "num_consumers: 10  # default",
@@ -146,7 +146,7 @@ service: {pipelines: {metrics: {receivers: [clock], exporters: [stdout, otlp_htt
     assert_eq!(code, Some(0));
     assert!(
         out.contains("interval: 250ms\n")
-            && out.contains("authorization: [REDACTED]")
+            && out.contains("authorization: \"[REDACTED]\"")
             && !out.contains("restart_budget"),
         "{out}"
     );

@@ -8,8 +8,7 @@ use std::collections::HashSet;
 
 use crate::component::Role;
 use crate::config::{
-    BATCH_PROCESSOR, Component, ComponentId, Config, ConfigError, ConfigErrors, Node, PipelineId, Reference, meant,
-    nearest,
+    BATCH_PROCESSOR, Component, ComponentId, Config, ConfigError, Node, PipelineId, Reference, meant, nearest,
 };
 use crate::queue::DeliverySettings;
 use crate::registry::{Entry, Registry, Specify};
@@ -90,17 +89,6 @@ pub(crate) struct PlannedPipeline {
 }
 
 impl Graph {
-    /// The wiring that a configuration asks for.
-    ///
-    /// # Errors
-    /// All problems at once: component types that this program does not have, and signals that a component does not
-    /// carry.
-    pub fn new(config: &Config, registry: &Registry) -> Result<Graph, ConfigErrors> {
-        let mut errors = Vec::new();
-        let graph = Graph::read(config, registry, &mut errors);
-        ConfigErrors::unless_empty(errors, graph)
-    }
-
     /// The wiring that a configuration asks for, as far as it can be had; adds what cannot.
     pub(crate) fn read(config: &Config, registry: &Registry, errors: &mut Vec<ConfigError>) -> Graph {
         let mut builder = Builder { config, registry, errors, receivers: Vec::new(), exporters: Vec::new() };
@@ -181,6 +169,11 @@ fn unit(role: Role, component: &Component, registry: &Registry, errors: &mut Vec
         errors.push(ConfigError::new(format_args!("{}.{id}", role.section()), origin, message).with_hint(hint));
         return None;
     };
+    if entry.name != id.component_type() {
+        let message =
+            format!("`{}` is another name of `{}`, which should stand there", id.component_type(), entry.name);
+        errors.push(ConfigError::warning(format_args!("{}.{id}", role.section()), origin, message));
+    }
     Some(Unit { id: id.clone(), entry, settings: settings.clone() })
 }
 
@@ -306,9 +299,6 @@ impl Builder<'_> {
                 format!("the {role} `{id}` does not carry {}; it carries {}", pipeline.signal(), carries.join(", "));
             let path = format!("service.pipelines.{pipeline}.{}", role.section());
             self.errors.push(ConfigError::new(path, origin, message));
-        }
-        if entry.name != id.component_type() {
-            tracing::warn!(component = %id, alias = id.component_type(), name = entry.name, "a component is used by another name than its own");
         }
         Some(unit)
     }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::component::Role;
 use crate::config::{BATCH_PROCESSOR, BatchProcessor, ServiceSchema, Telemetry};
 use crate::metrics::Metric;
+use crate::metrics::health::OF_HEALTH;
 use crate::queue::DeliverySettings;
 use crate::registry::{Entry, Registry};
 use crate::runtime::OnStartError;
@@ -102,9 +103,9 @@ pub fn component(entry: &Entry) -> Value {
 /// what it measures and what can go wrong.
 pub fn catalog(registry: &Registry) -> Value {
     let component = |entry: &Entry| {
-        let metrics = |describe: fn(&mut dyn FnMut(&'static Metric))| {
+        let metrics = |prefix: &str, describe: fn(&mut dyn FnMut(&'static Metric))| {
             let mut metrics = Vec::new();
-            describe(&mut |metric| metrics.push(metric_of(entry, metric)));
+            describe(&mut |metric| metrics.push(metric_of(&format!("{prefix}{}", metric.name.of(entry.name)), metric)));
             metrics
         };
         let kinds: Vec<_> = entry.kinds.iter().map(|kind| kind.as_str()).collect();
@@ -119,8 +120,8 @@ pub fn catalog(registry: &Registry) -> Value {
             "source": entry.location,
             "schema": format!("{}.{}.json", entry.role, entry.name),
             "settings": settings(entry),
-            "metrics": metrics(entry.data),
-            "telemetry": metrics(entry.telemetry),
+            "metrics": metrics("", entry.data),
+            "telemetry": metrics(OF_HEALTH, entry.telemetry),
             "error_kinds": kinds,
         })
     };
@@ -128,10 +129,10 @@ pub fn catalog(registry: &Registry) -> Value {
 }
 
 /// What is said of a metric.
-fn metric_of(entry: &Entry, metric: &Metric) -> Value {
-    let Metric { name, unit, help, kind, keys, buckets, quantiles } = metric;
+fn metric_of(name: &str, metric: &Metric) -> Value {
+    let Metric { name: _, unit, help, kind, keys, buckets, quantiles } = metric;
     json!({
-        "name": name.of(entry.name),
+        "name": name,
         "unit": unit,
         "kind": kind.as_str(),
         "description": help,

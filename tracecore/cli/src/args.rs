@@ -60,7 +60,7 @@ pub(crate) struct ValidateArgs {
     #[arg(long)]
     pub(crate) strict: bool,
     /// Show the configuration as it is resolved, defaults included, and where each value comes from
-    #[arg(long)]
+    #[arg(long, conflicts_with = "format")]
     pub(crate) explain: bool,
     /// How to say what was found
     #[arg(long, value_enum, default_value_t)]

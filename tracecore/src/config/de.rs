@@ -60,8 +60,12 @@ impl Node {
                     .any(|(written, node)| told.skips(node) && nearest(written.as_str(), [key]).is_some()),
                 None => node.any(&|node| told.skips(node)),
             };
-            if !self.any(&|node| at(node) && follows(node)) && errors.len() < MAX_ERRORS {
+            if !self.any(&|node| at(node) && follows(node)) {
                 errors.push(error);
+            }
+            // Each error costs one more reading.
+            if errors.len() >= MAX_ERRORS || told.0.len() >= MAX_ERRORS {
+                return None;
             }
             let next = through.iter().find(|node| !told.0.contains(*node)).filter(|node| !ptr::eq(**node, self));
             told.0.insert(*next?);

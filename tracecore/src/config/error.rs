@@ -54,7 +54,7 @@ impl ConfigError {
         }
     }
 
-    pub(super) fn warning(path: impl fmt::Display, origin: &Origin, message: impl fmt::Display) -> Self {
+    pub(crate) fn warning(path: impl fmt::Display, origin: &Origin, message: impl fmt::Display) -> Self {
         ConfigError { severity: Severity::Warning, ..ConfigError::new(path, origin, message) }
     }
 

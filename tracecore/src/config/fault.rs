@@ -15,8 +15,9 @@ use super::scalar::Plain;
 /// How much of a value a message repeats, in characters: enough to recognise it.
 const MAX_SHOWN: usize = 60;
 
-/// The longest text that is compared with names, in bytes.
+/// The longest text that is compared with names, in bytes, and the most names: of more, none was misspelt.
 const MAX_COMPARED: usize = 64;
+const MAX_NAMES: usize = 1000;
 
 /// An error of serde, before and after it has a place.
 #[derive(Debug)]
@@ -217,7 +218,8 @@ pub(crate) fn nearest<'k>(text: &str, known: impl IntoIterator<Item = &'k str>) 
     // What is longer than any name is not a name with a slip in it, and takes long to compare.
     let text = Some(text).filter(|text| text.len() <= MAX_COMPARED)?.to_lowercase();
     let most = text.chars().count().div_ceil(3);
-    let distances = known.into_iter().map(|name| (strsim::damerau_levenshtein(&text, &name.to_lowercase()), name));
+    let alike = known.into_iter().take(MAX_NAMES).filter(|name| name.len().abs_diff(text.len()) <= most);
+    let distances = alike.map(|name| (strsim::damerau_levenshtein(&text, &name.to_lowercase()), name));
     distances.filter(|(distance, _)| *distance <= most).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 

@@ -3,13 +3,27 @@
 use std::sync::Arc;
 
 use super::error::ConfigError;
+use super::yaml::MAX_ERRORS;
 
 /// The longest line that is shown, in characters: a longer one is no line that somebody wrote to be read.
 const MAX_SHOWN: usize = 160;
 
 /// Keys whose values are not shown, wherever they stand and whether or not the component knows them.
-const SECRET_KEYS: [&str; 8] =
-    ["authorization", "password", "passwd", "token", "secret", "api_key", "api-key", "private"];
+const SECRET_KEYS: [&str; 13] = [
+    "authorization",
+    "password",
+    "passphrase",
+    "passwd",
+    "token",
+    "secret",
+    "api_key",
+    "api-key",
+    "private",
+    "credential",
+    "cookie",
+    "salt",
+    "headers",
+];
 
 /// What stands in for them.
 const HIDDEN: &str = "[redacted]";
@@ -28,21 +42,23 @@ impl Lines {
         self.sources.push((name.clone(), text.lines().map(Into::into).collect()));
     }
 
-    /// The errors in the order of the sources, each told once and with its line.
+    /// The errors in the order of the sources, each told once and with its line; at most [`MAX_ERRORS`].
     pub(crate) fn shown(&self, mut errors: Vec<ConfigError>) -> Vec<ConfigError> {
         let place = |error: &ConfigError| {
             let source = self.sources.iter().position(|(name, _)| **name == *error.origin.source());
             (source.unwrap_or(usize::MAX), error.origin.line(), error.origin.column())
         };
-        errors.sort_by_key(place);
-        let mut told: Vec<ConfigError> = Vec::new();
-        for mut error in errors {
-            error.line = self.line(&error);
-            if !told.contains(&error) {
-                told.push(error);
-            }
+        errors.sort_by(|one, other| {
+            place(one).cmp(&place(other)).then_with(|| (&one.path, &one.message).cmp(&(&other.path, &other.message)))
+        });
+        errors.dedup_by(|one, other| {
+            one.origin == other.origin && one.path == other.path && one.message == other.message
+        });
+        errors.truncate(MAX_ERRORS);
+        for error in &mut errors {
+            error.line = self.line(error);
         }
-        told
+        errors
     }
 
     /// The line in which it stands.

@@ -1,7 +1,7 @@
 //! Configuration: from sources to a typed [`Config`], every value knowing where it was written.
 //!
 //! [`load`] reads YAML sources, merges them, lays `--set` over them and resolves `${…}`, giving one tree of [`Node`]s.
-//! [`Config::from_tree`] takes the tree apart into components, pipelines and telemetry. A component's own settings stay
+//! [`Loaded::config`] takes the tree apart into components, pipelines and telemetry. A component's own settings stay
 //! a [`Node`] until the component is known; then [`Node::deserialize`] makes its type of them.
 //!
 //! Invariants: whatever the input, work and memory are bounded and the answer is a value or errors with path, file,

@@ -9,13 +9,14 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use super::batch_processor;
-use super::error::{ConfigError, ConfigErrors};
+use super::error::ConfigError;
 use super::fault::{meant, nearest, unknown_key};
 use super::id::{ComponentId, PipelineId};
 use super::node::{Key, Node, Value};
 use super::origin::Origin;
 use super::telemetry::Telemetry;
 use super::value::{ByteSize, Period};
+use super::yaml::MAX_ERRORS;
 use crate::signal::Signal;
 
 /// How long queues may drain at shutdown: within the ten seconds that container runtimes allow by default, with room
@@ -102,16 +103,6 @@ pub struct Reference {
 }
 
 impl Config {
-    /// Takes a tree apart and checks that it is coherent.
-    ///
-    /// # Errors
-    /// Every problem, each with its place.
-    pub fn from_tree(root: Node) -> Result<Config, ConfigErrors> {
-        let mut errors = Vec::new();
-        let config = Config::read(root, &mut errors);
-        ConfigErrors::unless_empty(errors, config)
-    }
-
     /// Takes a tree apart, and adds what is wrong with it. What could not be read is left out of what is returned.
     pub(crate) fn read(mut root: Node, found: &mut Vec<ConfigError>) -> Config {
         let mut errors = Errors { found: std::mem::take(found), named: Vec::new(), refused: Vec::new() };
@@ -359,11 +350,16 @@ impl Errors {
     /// Adds what the pipelines name and is not there, and returns the ids that were probably meant.
     fn undefined(&mut self, section: &str, defined: &[Component]) -> HashSet<String> {
         let ids: Vec<String> = defined.iter().map(|component| component.id.to_string()).collect();
+        let known: HashSet<&str> =
+            ids.iter().map(String::as_str).chain(self.refused.iter().map(|name| &**name)).collect();
         let mut meant_ids = HashSet::new();
         for (_, path, Reference { id, origin }) in self.named.iter().filter(|(list, ..)| *list == section) {
             let name = id.to_string();
-            if ids.contains(&name) || self.refused.iter().any(|refused| **refused == *name) {
+            if known.contains(&*name) {
                 continue;
+            }
+            if self.found.len() >= MAX_ERRORS {
+                break;
             }
             let near = nearest(&name, ids.iter().map(String::as_str));
             meant_ids.extend(near.map(str::to_owned));

@@ -44,20 +44,12 @@ enum Shown {
 /// The configuration `root` as YAML. `schema` is that of [`crate::schema::configuration`].
 pub fn resolved(root: &Node, schema: &Json, show: Show) -> String {
     let resolver = Resolver { schema, show };
-    let Some(Resolved { shown: Shown::Mapping(sections), .. }) = resolver.value(schema, Some(root), Hidden::Nothing)
-    else {
+    let Some(Resolved { shown: Shown::Mapping(sections), .. }) = resolver.value(schema, Some(root), false) else {
         return String::new();
     };
     let mut text = String::new();
     write_mapping(&sections, 0, show, &mut text);
     text
-}
-
-/// Whether what stands here is a secret.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Hidden {
-    Nothing,
-    All,
 }
 
 struct Resolver<'a> {
@@ -66,12 +58,12 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    /// What stands at a node, or by default where there is none; nothing if it is neither written nor has a default.
-    fn value(&self, schema: &Json, node: Option<&Node>, hidden: Hidden) -> Option<Resolved> {
+    /// What stands at a node, `hidden` if it is a secret, or by default where there is none; nothing if it is neither written nor has a default.
+    fn value(&self, schema: &Json, node: Option<&Node>, hidden: bool) -> Option<Resolved> {
         let node = node.filter(|node| !node.is_unset());
         let described: Vec<_> = described(self.schema, schema).into_iter().filter_map(Json::as_object).collect();
         let secret = described.iter().any(|schema| schema.get("writeOnly") == Some(&Json::Bool(true)));
-        let hidden = if secret && !self.show.secrets { Hidden::All } else { hidden };
+        let hidden = hidden || secret && !self.show.secrets;
         let object = described
             .iter()
             .find(|schema| schema.contains_key("properties") || schema.contains_key("patternProperties"));
@@ -97,7 +89,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn mapping(&self, schema: &Map<String, Json>, node: Option<&Node>, hidden: Hidden) -> Resolved {
+    fn mapping(&self, schema: &Map<String, Json>, node: Option<&Node>, hidden: bool) -> Resolved {
         let entries = node.map(Node::entries).unwrap_or_default();
         let mut shown = Vec::new();
         let known = schema.get("properties").and_then(Json::as_object);
@@ -116,15 +108,19 @@ impl Resolver<'_> {
     /// The schema of a key that is not among the properties.
     fn other<'s>(&self, schema: &'s Map<String, Json>, key: &str) -> &'s Json {
         let patterns = schema.get("patternProperties").and_then(Json::as_object).into_iter().flatten();
-        let matching = |pattern: &str| regex::Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(key));
+        // Nearly all patterns are those of ids, which begin with a type: it takes long to compile them all.
+        let kind = key.split('/').next().unwrap_or_default();
+        let matching = |pattern: &str| {
+            pattern.contains(kind) && regex::Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(key))
+        };
         let by_pattern = patterns.into_iter().find(|(pattern, _)| matching(pattern)).map(|(_, schema)| schema);
         by_pattern.or_else(|| schema.get("additionalProperties")).unwrap_or(&Json::Null)
     }
 
-    fn written(&self, described: &[&Map<String, Json>], node: &Node, hidden: Hidden) -> Resolved {
+    fn written(&self, described: &[&Map<String, Json>], node: &Node, hidden: bool) -> Resolved {
         let shown = match &node.value {
             Value::Null => Shown::Scalar("null".to_owned()),
-            Value::Scalar(_) if hidden == Hidden::All => Shown::Scalar(REDACTED.to_owned()),
+            Value::Scalar(_) if hidden => Shown::Scalar(quoted_if_needed(REDACTED)),
             Value::Scalar(scalar) => Shown::Scalar(written(scalar, node.fetched.as_deref())),
             Value::Sequence(items) => {
                 let of = described.iter().find_map(|schema| schema.get("items")).unwrap_or(&Json::Null);

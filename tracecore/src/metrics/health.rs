@@ -14,6 +14,9 @@ use crate::config::ComponentId;
 use crate::telemetry::declared::{BoundCounter, BoundHistogram, BoundUpDownCounter, LateGauge, Readings};
 use crate::telemetry::{InitErrorReason, SelfTelemetry, TelemetryError};
 
+/// What the name of every such metric begins with.
+pub(crate) const OF_HEALTH: &str = "tracecore.";
+
 /// The end that shows its values on `/metrics`.
 #[derive(Debug)]
 pub enum Health {}
@@ -43,7 +46,7 @@ impl Maker {
         metric: &'static Metric,
         make: impl FnOnce(&SelfTelemetry, &str, &Metric, &[&'static str]) -> Result<Binder<I>, TelemetryError>,
     ) -> Box<[I]> {
-        let name = format!("tracecore.{}", metric.name.of(self.component));
+        let name = format!("{OF_HEALTH}{}", metric.name.of(self.component));
         let mut keys = vec!["component_id"];
         keys.extend(metric.keys.iter().copied().flatten());
         match make(&self.telemetry, &name, metric, &keys) {

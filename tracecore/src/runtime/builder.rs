@@ -120,18 +120,18 @@ impl Builder {
         mut errors: Vec<ConfigError>,
         lines: &Lines,
     ) -> Result<Service, BuildError> {
-        let graph = Graph::read(&config, registry, &mut errors);
-        let plan = graph.plan(&mut errors);
-        check_unused(&config, registry, &mut errors);
-        let mut warnings = lines.shown(std::mem::take(&mut config.warnings));
+        let mut problems = std::mem::take(&mut config.warnings);
+        problems.append(&mut errors);
+        let graph = Graph::read(&config, registry, &mut problems);
+        let plan = graph.plan(&mut problems);
+        check_unused(&config, registry, &mut problems);
         if self.strict {
-            errors.extend(warnings.drain(..).map(|warning| ConfigError { severity: Severity::Error, ..warning }));
+            problems.iter_mut().for_each(|problem| problem.severity = Severity::Error);
         }
-        let Some(plan) = plan.filter(|_| errors.is_empty()) else {
-            errors.append(&mut warnings);
-            return Err(ConfigErrors(lines.shown(errors)).into());
-        };
-        config.warnings = warnings;
+        let holds = problems.iter().all(|problem| problem.severity == Severity::Warning);
+        let problems = lines.shown(problems);
+        let Some(plan) = plan.filter(|_| holds) else { return Err(ConfigErrors(problems).into()) };
+        config.warnings = problems;
         let resource = self.resource.unwrap_or_else(|| Resource::detect(&self.build));
         let attributes = resource.attributes().to_vec().into();
         let node = resource.get("host.name").unwrap_or_default().to_owned();

@@ -20,7 +20,7 @@ service:
     logs: {{receivers: [otlp], processors: [batch/other], exporters: [debug]}}
 "
     );
-    Config::from_tree(tree(&text)).map_err(|errors| errors.to_string())
+    from_tree(tree(&text)).map_err(|errors| errors.to_string())
 }
 
 fn queue(config: &Config, exporter: &str) -> String {
@@ -81,7 +81,7 @@ service:
     logs: {receivers: [otlp], processors: [batch/slow], exporters: [otlp]}
     logs/plain: {receivers: [otlp], exporters: [otlp]}
 ";
-    let config = Config::from_tree(tree(text)).unwrap();
+    let config = from_tree(tree(text)).unwrap();
     assert_eq!(queue(&config, "otlp"), r#"{"batch": {"sizer": items}}"#);
     let [mapped, other, plain] = &warnings(&config)[..] else { panic!("{:?}", config.warnings) };
     assert!(mapped.contains("service.pipelines.traces.processors: `batch` is done by the queue"), "{mapped}");

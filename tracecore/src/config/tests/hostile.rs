@@ -169,7 +169,7 @@ fn large_and_twisted_texts_end_quickly() {
     for text in texts {
         let started = Instant::now();
         let root = try_load(&[&text], &[("A", "${A}")], &[]);
-        let config = root.map(|loaded| Config::from_tree(loaded.root));
+        let config = root.map(|loaded| from_tree(loaded.root));
         let shown: String = text.chars().take(10).collect();
         assert!(started.elapsed() < ceiling(PATIENCE), "{shown:?} took {:?}, {}", started.elapsed(), config.is_ok());
     }
@@ -181,4 +181,27 @@ fn many_keys_merge_quickly() {
     let started = Instant::now();
     assert_eq!(try_load(&[&text, &text], &[], &[]).unwrap().root.entries().len(), 24_000);
     assert!(started.elapsed() < ceiling(PATIENCE), "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_file_of_nothing_but_mistakes_is_answered_in_time_with_the_first_hundred() {
+    let many = |line: &dyn Fn(usize) -> String| (0..8_000).map(line).collect::<String>();
+    let start = Instant::now();
+    let unknown = format!("s:\n{}", many(&|at| format!("  key{at}: 1\n")));
+    let loaded = load(&[Source::Yaml(unknown)], &[], &|_| None).unwrap();
+    let mut errors = Vec::new();
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+    assert!(loaded.root.get("s").unwrap().read::<Nothing>("s", &mut errors).is_none());
+    assert_eq!(errors.len(), MAX_ERRORS);
+
+    let defined = many(&|at| format!("  clock/{at:040}:\n"));
+    let named = many(&|at| format!("clok/{at:040}, "));
+    let text = format!(
+        "receivers:\n{defined}exporters:\n  a:\nservice: {{pipelines: {{metrics: {{receivers: [{named}], exporters: [a]}}}}}}"
+    );
+    let ConfigErrors(errors) = load(&[Source::Yaml(text)], &[], &|_| None).unwrap().config().unwrap_err();
+    assert_eq!(errors.len(), MAX_ERRORS);
+    assert!(start.elapsed() < ceiling(PATIENCE), "{:?}", start.elapsed());
 }

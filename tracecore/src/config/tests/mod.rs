@@ -27,6 +27,13 @@ fn load_with(text: &str, variables: &[(&str, &str)]) -> Loaded {
     try_load(&[text], variables, &[]).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
+/// The configuration that a tree is.
+fn from_tree(root: Node) -> Result<Config, ConfigErrors> {
+    let mut errors = Vec::new();
+    let config = Config::read(root, &mut errors);
+    ConfigErrors::unless_empty(errors, config)
+}
+
 /// The tree of one text.
 fn tree(text: &str) -> Node {
     load_with(text, &[]).root

@@ -29,7 +29,7 @@ service:
 ";
 
 fn config(text: &str) -> Result<Config, String> {
-    Config::from_tree(tree(text)).map_err(|errors| errors.to_string())
+    from_tree(tree(text)).map_err(|errors| errors.to_string())
 }
 
 /// The whole example with one part replaced.
@@ -387,4 +387,34 @@ fn what_is_wrong_with_events_names_the_setting() {
     );
     let error = error(ok, "log: ['*']");
     assert!(error.ends_with("service.pipelines.logs/events.receivers: at least one is needed"), "{error}");
+}
+
+/// What is found in a text, errors and warnings.
+fn found(text: &str) -> Vec<String> {
+    let loaded = load(&[Source::Yaml(text.to_owned())], &[], &|_| None).unwrap();
+    let (config, errors, _) = loaded.read();
+    errors.iter().chain(&config.warnings).map(ToString::to_string).collect()
+}
+
+#[test]
+fn what_follows_from_a_mistake_is_not_told() {
+    let end = "service: {pipelines: {metrics: {receivers: [clock], exporters: [stdout]}}}";
+    // The component that a slip leaves unused; what is named by a pipeline whose own name is wrong.
+    let slip = "receivers: {clock: }\nexporters: {stdout: }\n".to_owned() + &end.replace("[clock]", "[clok]");
+    assert_eq!(found(&slip), ["yaml:3:45: service.pipelines.metrics.receivers: `clok` is not defined under receivers"]);
+    let pipeline = "receivers: {clock: }\nexporters: {stdout: }\n".to_owned() + &end.replace("metrics", "metricz");
+    assert_eq!(found(&pipeline).len(), 1, "{:?}", found(&pipeline));
+    // The components in a section, and the lists of a pipeline, that could not be resolved.
+    for broken in [
+        end.replace("[clock]", "'${http://a}'"),
+        end.replace("{metrics: {receivers: [clock], exporters: [stdout]}}", "'${http://a}'"),
+    ] {
+        let text = format!("receivers: {{}}\nexporters: {{stdout: }}\n{broken}");
+        let errors: Vec<_> = found(&text).into_iter().filter(|told| !told.contains("used by no pipeline")).collect();
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(errors[0].contains("no configuration is read over the network"), "{errors:?}");
+    }
+    // An id that is none is not missed by those who name it.
+    let id = format!("receivers: {{'clock/': }}\nexporters: {{stdout: }}\n{}", end.replace("[clock]", "['clock/']"));
+    assert!(found(&id).iter().all(|told| !told.contains("is not defined")), "{:?}", found(&id));
 }

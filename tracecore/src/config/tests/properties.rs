@@ -62,11 +62,11 @@ fn use_it_all(text: &str) {
     if let Ok(loaded) = try_load(&["{}", text], &variables, &["x=1", text]) {
         let _ = show(&loaded.root);
         let _ = loaded.root.deserialize::<Json>("");
-        let _ = Config::from_tree(loaded.root);
+        let _ = from_tree(loaded.root);
     }
     if let Ok(loaded) = try_load(&[text], &variables, &[]) {
         let _ = loaded.root.deserialize::<std::collections::BTreeMap<String, Period>>("");
-        let _ = Config::from_tree(loaded.root);
+        let _ = from_tree(loaded.root);
     }
 }
 
