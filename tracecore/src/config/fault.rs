@@ -17,7 +17,7 @@ const MAX_SHOWN: usize = 60;
 
 /// The longest text that is compared with names, in bytes, and the most names: of more, none was misspelt.
 const MAX_COMPARED: usize = 64;
-const MAX_NAMES: usize = 1000;
+const MAX_NAMES: usize = 200;
 
 /// An error of serde, before and after it has a place.
 #[derive(Debug)]
