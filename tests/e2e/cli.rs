@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracecore::testing::ceiling;
 use tracecore::time::Instant;
 
-use crate::process::{Ended, Process, example, run, tracecore};
+use crate::process::{Ended, Process, example, root, run, tracecore};
 
 fn validate(arguments: &[&str]) -> Ended {
     run(&mut tracecore(["validate"].iter().chain(arguments)))
@@ -166,6 +166,27 @@ fn components_lists_what_is_linked() {
     let (receivers, exporters) = out.split_once("processors:").expect("the three roles, in order");
     assert!(receivers.starts_with("receivers:\n") && receivers.contains("- name: clock\n"), "{out}");
     assert!(exporters.contains("exporters:\n") && exporters.contains("- name: stdout\n"), "{out}");
+}
+
+#[test]
+fn docs_prints_the_pages_that_are_committed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pages = folder.path().join("made/of/declarations");
+    let written = run(&mut tracecore(["docs", "--output", &pages.display().to_string()]));
+    assert_eq!(written.code, Some(0), "{}", written.log);
+    let committed = root().join("docs/components");
+    let files =
+        fs::read_dir(&committed).expect("the pages are committed").map(|file| file.expect("a file").file_name());
+    let mut pairs = files.map(|name| [&pages, &committed].map(|folder| fs::read_to_string(folder.join(&name)).ok()));
+    assert!(pairs.all(|[written, committed]| written == committed), "the program writes what `cargo xtask gen` does");
+    let page = fs::read_to_string(committed.join("receiver.otlp.md")).expect("a page");
+    for name in ["receiver/otlp", "receiver/otlpreceiver"] {
+        let printed = run(&mut tracecore(["docs", name]));
+        assert_eq!((printed.code, printed.out.as_str()), (Some(0), page.trim_end()), "{}", printed.log);
+    }
+    let unknown = run(&mut tracecore(["docs", "receiver/otpl"]));
+    assert_eq!(unknown.code, Some(2));
+    assert!(unknown.log.contains("no component \"receiver/otpl\""), "{}", unknown.log);
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod mistakes;
 mod process;
 mod prometheus;
 mod resource_detection;
+mod scaffold;
 mod scarcity;
 mod sdk;
 mod shutdown;

@@ -7,6 +7,7 @@
 mod accept;
 mod authority;
 mod backend;
+mod every_nth;
 mod golden;
 mod grpc;
 mod http1;

@@ -10,7 +10,7 @@ use crate::errors::Errors;
 use crate::names::{is_component_name, nearest, suggestion};
 
 /// The keys of a component's attribute.
-const KEYS: [&str; 8] = ["aliases", "signals", "config", "data", "telemetry", "error", "stability", "since"];
+const KEYS: [&str; 9] = ["aliases", "signals", "config", "data", "telemetry", "error", "stability", "since", "example"];
 /// The variants of `Signal`.
 const SIGNALS: [&str; 3] = ["Traces", "Metrics", "Logs"];
 /// The variants of `Stability`.
@@ -28,6 +28,7 @@ pub(crate) struct ComponentArgs {
     pub(crate) error: Option<Type>,
     pub(crate) stability: Option<Ident>,
     pub(crate) since: Option<LitStr>,
+    pub(crate) example: Option<LitStr>,
 }
 
 impl ComponentArgs {
@@ -85,6 +86,7 @@ impl ComponentArgs {
             "error" => self.error = Some(input.parse()?),
             "stability" => self.stability = known(vec![input.parse()?], "stability", &STABILITIES, errors).pop(),
             "since" => self.since = Some(input.parse()?),
+            "example" => self.example = Some(input.parse()?),
             // A name with a key is reported already, as one that does not come first.
             "name" if self.name.is_none() => self.name = Some(input.parse()?),
             unknown => {

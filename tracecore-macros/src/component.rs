@@ -93,6 +93,7 @@ fn constants(role: Role, args: &ComponentArgs, component: &Ident, summary: &str)
     };
     let stability = args.stability.clone().unwrap_or_else(|| Ident::new("Development", Span::call_site()));
     let since = args.since.as_ref().map_or_else(|| FIRST_RELEASE.to_owned(), LitStr::value);
+    let example = args.example.as_ref().map_or_else(String::new, LitStr::value);
     let config = args.config.as_ref().map_or_else(|| quote!(__rt::NoConfig), |config| quote!(#config));
     let data = args.data.as_ref().map_or_else(|| quote!(__rt::NoData), |data| quote!(#data));
     let telemetry = args.telemetry.as_ref().map_or_else(|| quote!(__rt::NoTelemetry), |set| quote!(#set));
@@ -106,6 +107,7 @@ fn constants(role: Role, args: &ComponentArgs, component: &Ident, summary: &str)
             const SUMMARY: &'static str = #summary;
             const STABILITY: __rt::Stability = __rt::Stability::#stability;
             const SINCE: &'static str = #since;
+            const EXAMPLE: &'static str = #example;
 
             type Config = #config;
             type Data = #data;

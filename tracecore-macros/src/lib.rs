@@ -25,7 +25,8 @@ use proc_macro::TokenStream;
 ///
 /// The name comes first. Then, in any order and each at most once: `aliases = ["…"]` (other names that a configuration
 /// may use), `signals = [Metrics, Logs, Traces]` (all three if left out), `config`, `data`, `telemetry` and `error` (a
-/// type each), `stability = Development | Beta | Stable`, and `since = "1.2.3"` (the release that brought it). The
+/// type each), `stability = Development | Beta | Stable`, `since = "1.2.3"` (the release that brought it), and `example`
+/// (the least settings that it works with, as YAML, where it has no default for all: its documentation shows them). The
 /// first paragraph of the struct's doc comment is its summary in the catalog.
 #[proc_macro_attribute]
 pub fn receiver(args: TokenStream, item: TokenStream) -> TokenStream {

@@ -102,6 +102,8 @@ pub trait Component: Sized + Send + Sync + 'static {
     const STABILITY: Stability;
     /// The release that brought it.
     const SINCE: &'static str;
+    /// The least settings that it works with, as YAML: what it has no default for. Empty if it needs none.
+    const EXAMPLE: &'static str;
 
     /// Its settings, `NoConfig` if it has none.
     type Config: DeserializeOwned + JsonSchema + Clone + Send + Sync + 'static;

@@ -8,62 +8,76 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-/// The canonical kind of an error: the value of the `kind` label of every error series.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ErrorKind {
+/// Each kind once: its variant, what it means, its word and what to do about it.
+macro_rules! kinds {
+    ($($(#[doc = $meaning:literal])+ $kind:ident, $word:literal, $advice:literal;)+) => {
+        /// The canonical kind of an error: the value of the `kind` label of every error series.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum ErrorKind {
+            $($(#[doc = $meaning])+ $kind,)+
+        }
+
+        impl ErrorKind {
+            /// Every kind, in the order of the documentation.
+            pub const ALL: [ErrorKind; [$($word),+].len()] = [$(ErrorKind::$kind),+];
+
+            /// The value of the `kind` label.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(ErrorKind::$kind => $word,)+
+                }
+            }
+
+            /// What happened, in a sentence.
+            pub const fn meaning(self) -> &'static str {
+                match self {
+                    $(ErrorKind::$kind => concat!($($meaning),+).trim_ascii(),)+
+                }
+            }
+
+            /// What an operator does about it.
+            pub const fn advice(self) -> &'static str {
+                match self {
+                    $(ErrorKind::$kind => $advice,)+
+                }
+            }
+        }
+    };
+}
+
+kinds! {
     /// A connection to a source or a backend could not be made.
-    Connect,
+    Connect, "connect", "See whether the other side runs and can be reached from this node: its address, its name, a firewall, \
+        TLS. What an exporter could not send waits in its queue and is tried again; nothing is lost until that is full.";
     /// Bytes arrived and could not be understood.
-    Parse,
+    Parse, "parse", "The other side sends, or a file holds, something else than the settings say. The log names what and where. It is \
+        passed over and counted; what is understood goes on.";
     /// The pipeline behind refused a batch.
-    Downstream,
+    Downstream, "downstream", "The receiver works; what follows it does not take its batches. Look for the exporter of its pipelines \
+        whose queue is full or that fails, and for a `memory_limiter` that refuses.";
     /// The things to observe (devices, processes, mounts) could not be listed.
-    Enumerate,
+    Enumerate, "enumerate", "See whether what is observed is there, and whether the collector may list it: permissions, a mount of the host \
+        that a container lacks, a driver that is not loaded.";
     /// One thing to observe could not be read.
-    Read,
+    Read, "read", "A single device or file fails, the others are reported. If it lasts, look at that device; the log names it.";
     /// A bound on the number of series was reached.
-    Cardinality,
+    Cardinality, "cardinality", "There are more devices or attribute values than the bound allows; what is past it is left out. Raise the \
+        bound in the settings, or drop the attribute that makes them.";
     /// The component panicked. The runtime alone gives this kind.
-    Panic,
+    Panic, "panic", "This is a defect: report it with the log line, which holds the message and the place. The component runs again after \
+        a back-off; a batch that brings it about is dropped and counted with the reason `panic`.";
     /// The component could not start.
-    Init,
+    Init, "init", "The log says what it lacks: a port that is taken, a file, a right. `on_start_error` says whether the service waits for it, \
+        tries again, or stays without.";
     /// A batch could not be put into the form that a backend wants.
-    Marshal,
+    Marshal, "marshal", "The backend refuses these data for good, and they are dropped and counted; the log has its answer. See whether the \
+        exporter's encoding and the backend go together.";
     /// A write or a transfer failed.
-    Io,
+    Io, "io", "The connection broke, the other side was busy, or a disk is full. It is tried again; if it lasts, look at the other side \
+        and at the disk.";
 }
 
 impl ErrorKind {
-    /// Every kind, in the order of the documentation.
-    pub const ALL: [ErrorKind; 10] = [
-        ErrorKind::Connect,
-        ErrorKind::Parse,
-        ErrorKind::Downstream,
-        ErrorKind::Enumerate,
-        ErrorKind::Read,
-        ErrorKind::Cardinality,
-        ErrorKind::Panic,
-        ErrorKind::Init,
-        ErrorKind::Marshal,
-        ErrorKind::Io,
-    ];
-
-    /// The value of the `kind` label.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            ErrorKind::Connect => "connect",
-            ErrorKind::Parse => "parse",
-            ErrorKind::Downstream => "downstream",
-            ErrorKind::Enumerate => "enumerate",
-            ErrorKind::Read => "read",
-            ErrorKind::Cardinality => "cardinality",
-            ErrorKind::Panic => "panic",
-            ErrorKind::Init => "init",
-            ErrorKind::Marshal => "marshal",
-            ErrorKind::Io => "io",
-        }
-    }
-
     /// The position in [`ErrorKind::ALL`].
     pub const fn index(self) -> usize {
         self as usize

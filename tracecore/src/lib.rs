@@ -44,6 +44,7 @@ extern crate self as tracecore;
 pub mod component;
 pub mod config;
 pub mod cx;
+pub mod docs;
 pub mod emit;
 pub mod error;
 pub mod events;

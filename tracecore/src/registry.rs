@@ -38,6 +38,8 @@ pub struct Entry {
     pub stability: Stability,
     /// The release that brought it.
     pub since: &'static str,
+    /// The least settings that it works with, as YAML; empty if it needs none.
+    pub example: &'static str,
     /// Where it is declared: `file:line`.
     pub location: &'static str,
     /// The kinds of its own errors.
@@ -89,6 +91,7 @@ impl Entry {
             summary: C::SUMMARY,
             stability: C::STABILITY,
             since: C::SINCE,
+            example: C::EXAMPLE,
             location,
             kinds: <C::Error as Classify>::KINDS,
             schema: || SchemaGenerator::default().into_root_schema_for::<C::Config>(),

@@ -169,6 +169,11 @@ fn rows_of(document: &Value, schema: &Value, path: &str, rows: &mut Vec<Value>) 
         if let Some(below) = below {
             rows_of(document, below, &path, rows);
         }
+        let items = described.iter().find_map(|schema| schema.get("items"));
+        let items = items.map(|items| self::described(document, items)).unwrap_or_default();
+        if let Some(item) = items.iter().find(|schema| schema.get("properties").is_some()) {
+            rows_of(document, item, &format!("{path}[]"), rows);
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod ci;
 mod coverage;
 mod fuzz;
 mod gen_files;
+mod scaffold;
 mod soak;
 mod tidy;
 
@@ -38,8 +39,14 @@ enum Task {
     Coverage,
     /// Run the fuzz targets: exit 1 if one finds something; needs cargo-fuzz
     Fuzz(fuzz::Args),
-    /// Rewrite the generated files: schemas, expansions, golden outputs, compiler messages
+    /// Rewrite the generated files: schemas, pages, expansions, golden outputs, compiler messages
     Gen,
+    /// Make a new receiver: a copy of the smallest one, with its example, schema and page
+    NewReceiver(scaffold::Args),
+    /// Make a new processor, likewise
+    NewProcessor(scaffold::Args),
+    /// Make a new exporter, likewise
+    NewExporter(scaffold::Args),
     /// Run what is too long for every submission: the suite over and over, properties with many cases
     Soak(soak::Args),
     /// Check the rules of this project that no compiler knows: exit 0 if they hold, 1 if not
@@ -54,6 +61,9 @@ fn main() -> ExitCode {
         Task::Coverage => coverage::run(),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Gen => gen_files::run(),
+        Task::NewReceiver(args) => scaffold::run(&scaffold::RECEIVER, &args),
+        Task::NewProcessor(args) => scaffold::run(&scaffold::PROCESSOR, &args),
+        Task::NewExporter(args) => scaffold::run(&scaffold::EXPORTER, &args),
         Task::Soak(args) => soak::run(&args),
         Task::Tidy => tidy::run(),
     };

@@ -13,7 +13,13 @@ use crate::shaping::conditions::{Asking, ConditionError, Conditions};
 use crate::shaping::matching::Properties;
 
 /// Changes the attributes of spans, data points and log records.
-#[processor("attributes", aliases = ["attributesprocessor"], config = Config, error = Error)]
+#[processor(
+    "attributes",
+    aliases = ["attributesprocessor"],
+    config = Config,
+    error = Error,
+    example = "actions: [{key: db.password, action: delete}]",
+)]
 struct Attributes {
     actions: Actions,
     include: Option<Conditions>,

@@ -12,7 +12,13 @@ use crate::shaping::conditions::{Asking, ConditionError, Conditions, Shown};
 use crate::shaping::matching::{AttributeMatch, LibraryMatch, MatchType, Properties, SeverityMatch};
 
 /// Drops spans, data points and log records.
-#[processor("filter", aliases = ["filterprocessor"], config = Config, error = Error)]
+#[processor(
+    "filter",
+    aliases = ["filterprocessor"],
+    config = Config,
+    error = Error,
+    example = "spans: {exclude: {match_type: strict, span_names: [GET /healthz]}}",
+)]
 struct Filter {
     spans: Option<Kept>,
     metrics: Option<Kept>,

@@ -21,7 +21,13 @@ const CHECK_INTERVAL: Period = Period::secs(1);
 const SPIKE_PERCENT: u64 = 20;
 
 /// Refuses batches, for now, while the process uses too much memory.
-#[processor("memory_limiter", config = Config, telemetry = Health, error = Error)]
+#[processor(
+    "memory_limiter",
+    config = Config,
+    telemetry = Health,
+    error = Error,
+    example = "limit_percentage: 80",
+)]
 struct MemoryLimiter {
     config: Config,
     /// There is one from the start on.

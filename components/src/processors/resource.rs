@@ -7,7 +7,13 @@ use tracecore::signal::edit::{Act, AttributesMut, Edit, Touches};
 use crate::shaping::actions::{Acting, Action, ActionError, Actions};
 
 /// Changes the attributes of what telemetry is about: its resource.
-#[processor("resource", aliases = ["resourceprocessor"], config = Config, error = ActionError)]
+#[processor(
+    "resource",
+    aliases = ["resourceprocessor"],
+    config = Config,
+    error = ActionError,
+    example = "attributes: [{key: k8s.cluster.name, value: training-1, action: upsert}]",
+)]
 struct Resource {
     actions: Actions,
 }

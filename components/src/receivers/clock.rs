@@ -16,7 +16,7 @@ struct Config {
     interval: Period,
 }
 
-/// What the clock measures.
+/// What it measures.
 #[derive(MetricSet)]
 struct Data {
     /// Ticks sent since the start.

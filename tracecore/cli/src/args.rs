@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
 
 /// An observability collector for GPU clusters.
@@ -39,6 +41,15 @@ pub(crate) enum Command {
         /// That of one component's settings alone, such as receiver/otlp
         #[arg(long, value_name = "ROLE/TYPE")]
         component: Option<String>,
+    },
+    /// Print the pages about the components of this program, as Markdown
+    Docs {
+        /// The page of one component, such as receiver/otlp; without it, the list of all
+        #[arg(value_name = "ROLE/TYPE")]
+        component: Option<String>,
+        /// Write every page into this folder instead; it is made if there is none
+        #[arg(long, value_name = "DIR", conflicts_with = "component")]
+        output: Option<PathBuf>,
     },
 }
 

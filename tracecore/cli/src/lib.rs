@@ -6,10 +6,14 @@ mod collect;
 mod report;
 
 use std::error::Error;
+use std::fmt::Display;
+use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 use tracecore::config::{self, ConfigErrors, Node, Show, Source};
+use tracecore::docs;
 use tracecore::registry::{Entry, Registry};
 use tracecore::runtime::{BuildError, Service};
 use tracecore::schema;
@@ -33,6 +37,7 @@ pub fn main() -> ExitCode {
         Command::Components { format } => components(format),
         Command::PrintConfig { config, mode } => print_config(&config, mode),
         Command::Schema { component } => print_schema(component.as_deref()),
+        Command::Docs { component, output } => print_docs(component.as_deref(), output.as_deref()),
     };
     done.unwrap_or_else(|failure| {
         report::error(&failure.message);
@@ -50,6 +55,11 @@ impl Failure {
     fn invalid(error: &(dyn Error + 'static)) -> Self {
         let message = format!("error: {}", tracecore::error::Report(error));
         Failure { message, code: INVALID }
+    }
+
+    /// What cannot be done with this file or folder.
+    fn named(what: impl Display, error: &(dyn Error + 'static)) -> Self {
+        Failure { message: format!("error: {what}: {}", tracecore::error::Report(error)), code: 1 }
     }
 
     fn failed(error: &(dyn Error + 'static)) -> Self {
@@ -163,21 +173,40 @@ fn print_config(args: &ConfigArgs, mode: Mode) -> Result<ExitCode, Failure> {
 
 fn print_schema(component: Option<&str>) -> Result<ExitCode, Failure> {
     let registry = registry()?;
-    let Some(wanted) = component else {
-        report::json(&schema::configuration(&registry));
-        return Ok(ExitCode::SUCCESS);
+    let schema = match component {
+        None => schema::configuration(&registry),
+        Some(wanted) => schema::component(find(&registry, wanted)?),
     };
+    report::json(&schema);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_docs(component: Option<&str>, output: Option<&Path>) -> Result<ExitCode, Failure> {
+    let registry = registry()?;
+    match (component, output) {
+        (_, Some(folder)) => {
+            let written = fs::create_dir_all(folder).and_then(|()| {
+                docs::pages(&registry).into_iter().try_for_each(|(name, page)| fs::write(folder.join(name), page))
+            });
+            written.map_err(|error| Failure::named(folder.display(), &error))?;
+        }
+        (Some(wanted), None) => report::line(docs::component(find(&registry, wanted)?).trim_end()),
+        (None, None) => report::line(docs::index(&registry).trim_end()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The component that is called `role/type` on the command line.
+fn find(registry: &Registry, wanted: &str) -> Result<&'static Entry, Failure> {
     let named = |entry: &&Entry| {
         let (role, name) = wanted.split_once('/').unwrap_or_default();
         role == entry.role.as_str() && (name == entry.name || entry.aliases.contains(&name))
     };
-    let entry = registry.iter().find(named).ok_or_else(|| {
+    registry.iter().find(named).ok_or_else(|| {
         let message =
             format!("error: this program has no component {wanted:?}: `tracecore components` lists what it has");
         Failure { message, code: INVALID }
-    })?;
-    report::json(&schema::component(entry));
-    Ok(ExitCode::SUCCESS)
+    })
 }
 
 fn registry() -> Result<Registry, Failure> {

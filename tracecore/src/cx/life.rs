@@ -303,7 +303,7 @@ impl Base {
 
     /// A receiver's task that panics, or cannot go on, ends the incarnation as a panic in `run` does. An exporter and a
     /// processor have no `run` to end: theirs is counted.
-    pub(super) fn task_failed(&self, failure: Failure) {
+    pub(crate) fn task_failed(&self, failure: Failure) {
         tracing::error!(component = %self.id, error = %failure, "a task of the component failed");
         match self.own {
             Own::Receiver { .. } => {

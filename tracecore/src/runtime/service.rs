@@ -224,6 +224,14 @@ impl Running {
         }
     }
 
+    /// Ends the present life of the receiver of this id as a panic in one of its tasks does.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn panic_in(&self, id: &str) {
+        for base in self.receivers.iter().filter(|base| base.id.as_str() == id) {
+            base.task_failed(super::Failure::panic(&"told to panic"));
+        }
+    }
+
     /// Waits until every component has started (or is ignored), and says so on the surface.
     pub async fn ready(&mut self) {
         if let Some(unready) = &mut self.unready {

@@ -65,6 +65,12 @@
 //! }
 //! ```
 //!
+//! # What every component owes
+//!
+//! [`Conformance`] runs a component of the registry through the promises that all of them make: that its example is valid,
+//! that it starts and shows its series, measures what it declares, takes empty batches, stops in time and runs again after
+//! a panic. One loop over the registry checks each component by its being declared.
+//!
 //! # Waiting
 //!
 //! What happens is told as events, and how things are is shown as a state; a test waits for either, and for nothing else.
@@ -101,6 +107,7 @@
 //! ([`COMPONENTS`], [`registry()`]): linking the kit registers nothing.
 
 mod ceiling;
+mod conformance;
 mod events;
 mod exporter;
 mod heard;
@@ -114,6 +121,7 @@ mod telemetry;
 mod wait;
 
 pub use self::ceiling::{CEILING, CEILING_FACTOR, MAX_FACTOR, ceiling, within_ceiling};
+pub use self::conformance::{Breach, Conformance, Rule};
 pub use self::events::{assert_any, assert_event, assert_sequence, event, refute_event};
 pub use self::exporter::{Answer, ExportFailure, RecordingExporter};
 pub use self::heard::{Listener, Listening};
@@ -160,6 +168,7 @@ macro_rules! component {
             const SUMMARY: &'static str = concat!($($summary),+).trim_ascii();
             const STABILITY: $crate::component::Stability = $crate::component::Stability::Development;
             const SINCE: &'static str = "0.1.0";
+            const EXAMPLE: &'static str = "key: of-a-script";
 
             type Config = $crate::testing::script::Settings;
             type Data = $crate::metrics::data::NoData;

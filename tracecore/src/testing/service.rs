@@ -148,6 +148,11 @@ impl TestService {
         TestService::start_built(build_with(yaml, clock)).await
     }
 
+    /// As [`TestService::start`], with events whatever the environment says.
+    pub(super) async fn start_telling(yaml: &str) -> TestService {
+        TestService::start_built(build_by(yaml, |builder| builder.events_enabled(true))).await
+    }
+
     async fn start_built(built: (Service, Subscription)) -> TestService {
         let mut service = TestService::try_start_built(built).await.unwrap_or_else(|error| panic!("{error}"));
         service.wait_ready().await;

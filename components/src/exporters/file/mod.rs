@@ -23,7 +23,13 @@ use rotation::Rotation;
 use sink::Sink;
 
 /// Writes batches to a file as OTLP, in JSON or protobuf.
-#[exporter("file", aliases = ["fileexporter"], config = Config, error = Error)]
+#[exporter(
+    "file",
+    aliases = ["fileexporter"],
+    config = Config,
+    error = Error,
+    example = "path: ./telemetry.jsonl",
+)]
 struct File {
     config: Config,
     compressor: Compressor,

@@ -35,7 +35,13 @@ const IDLE: Duration = Duration::from_secs(30 * 60);
 const CONNECT: Duration = Duration::from_secs(4);
 
 /// Sends batches over OTLP/gRPC, to a backend or to another collector.
-#[exporter("otlp_grpc", aliases = ["otlp", "otlpexporter"], config = Config, error = Error)]
+#[exporter(
+    "otlp_grpc",
+    aliases = ["otlp", "otlpexporter"],
+    config = Config,
+    error = Error,
+    example = "endpoint: http://localhost:4317",
+)]
 struct OtlpGrpc {
     config: Config,
     tls: Option<Arc<ClientTls>>,

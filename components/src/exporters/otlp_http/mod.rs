@@ -26,7 +26,13 @@ use crate::otlp::{Compression, Error, TRACEPARENT, configured, tell_of_partial, 
 use self::config::{Config, Encoding};
 
 /// Sends batches over OTLP/HTTP, to a backend or to another collector.
-#[exporter("otlp_http", aliases = ["otlphttp", "otlphttpexporter"], config = Config, error = Error)]
+#[exporter(
+    "otlp_http",
+    aliases = ["otlphttp", "otlphttpexporter"],
+    config = Config,
+    error = Error,
+    example = "endpoint: http://localhost:4318",
+)]
 struct OtlpHttp {
     config: Config,
     tls: Option<Arc<ClientTls>>,

@@ -48,6 +48,7 @@ const MAX_SERIES: NonZeroUsize = NonZeroUsize::new(100_000).expect("100,000 is n
     signals = [Metrics],
     config = Config,
     telemetry = Health,
+    example = "endpoint: localhost:8889",
     error = Error
 )]
 struct Prometheus {

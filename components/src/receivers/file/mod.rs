@@ -31,7 +31,13 @@ const SEARCH_DEADLINE: Duration = Duration::from_secs(30);
 const TOLD: u64 = 10;
 
 /// Replays files of OTLP, in JSON or protobuf.
-#[receiver("file", aliases = ["otlpjsonfile"], config = Config, error = Error)]
+#[receiver(
+    "file",
+    aliases = ["otlpjsonfile"],
+    config = Config,
+    error = Error,
+    example = "include: [./telemetry.jsonl]",
+)]
 struct File {
     config: Config,
 }

@@ -28,7 +28,13 @@ use self::intake::Intake;
 use crate::otlp::{HeaderError, configured};
 
 /// Takes traces, metrics and logs over OTLP: gRPC, and HTTP with protobuf or JSON.
-#[receiver("otlp", aliases = ["otlpreceiver"], config = Config, error = Error)]
+#[receiver(
+    "otlp",
+    aliases = ["otlpreceiver"],
+    config = Config,
+    error = Error,
+    example = "protocols: {grpc: , http: }",
+)]
 struct Otlp {
     config: Config,
     response_headers: HeaderMap,

@@ -1,0 +1,105 @@
+//! From nothing to a value on `/metrics`: the path of somebody who writes a component, in a copy of the project.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{fs, str};
+
+use crate::http::get;
+use crate::process::{Ended, Process, eventually, root, run};
+use crate::scarcity::free_address;
+
+/// A copy of what is in the repository, committed or not. The last one stays, with what was built in it.
+fn copy() -> PathBuf {
+    let tree = root().join("target/scaffold/tree");
+    let _ = fs::remove_dir_all(&tree);
+    let mut git = Command::new("git");
+    git.current_dir(root()).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    let listed = git.output().expect("git can be run");
+    assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+    for path in listed.stdout.split(|byte| *byte == 0).filter(|path| !path.is_empty()) {
+        let path = str::from_utf8(path).expect("a name in UTF-8");
+        let (from, to) = (root().join(path), tree.join(path));
+        fs::create_dir_all(to.parent().expect("it is in a folder")).expect("a folder");
+        // A file may be deleted and not yet committed.
+        if from.exists() {
+            fs::copy(from, to).expect("a copy");
+        }
+    }
+    tree
+}
+
+fn cargo(tree: &Path, arguments: &[&str]) -> Ended {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(tree).env("CARGO_TARGET_DIR", root().join("target/scaffold")).args(arguments);
+    // Set by the run of this test, and about its own package.
+    cargo.env_remove("CARGO_MANIFEST_DIR").env_remove("UPDATE");
+    run(&mut cargo)
+}
+
+#[track_caller]
+fn succeeds(tree: &Path, arguments: &[&str]) -> Ended {
+    let ended = cargo(tree, arguments);
+    assert_eq!(ended.code, Some(0), "cargo {arguments:?}\n{}\n{}", ended.out, ended.log);
+    ended
+}
+
+/// What the author writes: lines of the copied receiver, and what stands in their place.
+const AUTHORED: [(&str, &str); 4] = [
+    ("/// Sends one tick per interval.", "/// Reads the temperature of a thermal zone."),
+    (
+        "    interval: Period,\n",
+        "    interval: Period,\n    /// The file with the temperature, in thousandths of a degree.\n    path: String,\n",
+    ),
+    (
+        "    /// Ticks sent since the start.\n    #[unit(\"{tick}\")]\n    ticks: Counter,\n",
+        "    /// Temperature of the zone.\n    #[unit(\"Cel\")]\n    temperature: Gauge,\n",
+    ),
+    (
+        "            cx.data.ticks.add(1, ());\n",
+        "            let text = std::fs::read_to_string(&self.config.path).unwrap_or_default();\n            \
+         if let Ok(thousandths) = text.trim().parse::<f64>() {\n                \
+         cx.data.temperature.set(thousandths / 1000.0, ());\n            }\n",
+    ),
+];
+
+#[test]
+fn a_new_receiver_is_on_metrics_after_ten_lines() {
+    let tree = copy();
+    let made = succeeds(&tree, &["xtask", "new-receiver", "thermal"]);
+    assert!(made.out.contains("docs/examples/thermal.yaml"), "{}", made.out);
+    for made in ["schemas/receiver.thermal.json", "docs/components/receiver.thermal.md", "docs/examples/thermal.yaml"] {
+        assert!(tree.join(made).exists(), "{made}");
+    }
+    let again = cargo(&tree, &["xtask", "new-receiver", "thermal"]);
+    assert_eq!(again.code, Some(2), "{}", again.out);
+    assert!(again.log.contains("there already"), "{}", again.log);
+    // As it is, it is formatted, keeps the rules of the project and the contract, and its generated files are its own.
+    succeeds(&tree, &["fmt", "--all", "--check"]);
+    succeeds(&tree, &["xtask", "tidy"]);
+    let checks = ["conformance::every", "generated::", "registry::", "schema::"];
+    let tests = ["test", "--package", "tracecore-tests", "--test", "it", "--"];
+    succeeds(&tree, &[&tests[..], &checks[..]].concat());
+
+    let file = tree.join("components/src/receivers/thermal.rs");
+    let mut text = fs::read_to_string(&file).expect("the component");
+    for (before, after) in AUTHORED {
+        assert!(text.contains(before), "{text}");
+        text = text.replace(before, after);
+    }
+    fs::write(&file, text).expect("the component");
+    let zone = tree.join("zone");
+    fs::write(&zone, "61500\n").expect("a file");
+
+    let address = free_address();
+    let endpoint = format!("exporters.prometheus.endpoint={address}");
+    let path = format!("receivers.thermal.path={}", zone.display());
+    succeeds(&tree, &["build", "--bin", "tracecore"]);
+    let mut collect = Command::new(root().join("target/scaffold/debug/tracecore"));
+    collect.current_dir(&tree).args(["collect", "--config", "docs/examples/thermal.yaml"]);
+    let mut process = Process::start(collect.args(["--set", &endpoint, "--set", &path]));
+    process.logs("component started component=thermal");
+    let value = "\nthermal_temperature_celsius 61.5\n";
+    let url = format!("http://{address}/metrics");
+    let scraped = eventually("the value is shown", || Some(get(&url).body).filter(|text| text.contains(value)));
+    assert!(scraped.contains("# HELP thermal_temperature_celsius Temperature of the zone.\n"), "{scraped}");
+}
