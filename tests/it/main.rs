@@ -27,6 +27,7 @@ mod otlp_http;
 mod otlp_queue;
 mod otlp_receiver;
 mod outage;
+mod pages;
 mod pipelines;
 mod prometheus_exporter;
 mod queue;

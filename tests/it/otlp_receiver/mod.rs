@@ -13,6 +13,7 @@ mod http;
 mod limits;
 mod pings;
 mod semantics;
+mod settings;
 mod stop;
 mod unpacking;
 

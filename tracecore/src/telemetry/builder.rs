@@ -7,6 +7,7 @@ use super::families::Families;
 use super::handles::Handles;
 use super::instruments::Instruments;
 use super::provider::{Identity, Provider, sdk_resource};
+use super::renames::{self, RENAMES, Rename};
 use super::slo::{AggregateSlo, FailureRate};
 use super::{
     BuildInfo, Inner, Level, Resource, SelfTelemetry, ServiceTelemetry, SloSource, SurfaceTelemetry, TelemetryError,
@@ -25,13 +26,14 @@ pub struct SelfTelemetryBuilder {
     slo: Option<Arc<dyn SloSource>>,
     traces: config::Traces,
     push: config::Push,
+    renames: &'static [Rename],
 }
 
 impl SelfTelemetryBuilder {
     pub(super) fn new(build: BuildInfo, resource: Resource) -> Self {
         let (traces, push) = (config::Traces::default(), config::Push::default());
         let (clock, level) = (Clock::system(), Level::default());
-        SelfTelemetryBuilder { build, resource, clock, level, slo: None, traces, push }
+        SelfTelemetryBuilder { build, resource, clock, level, slo: None, traces, push, renames: RENAMES }
     }
 
     /// The wall clock. Default: the machine's.
@@ -65,12 +67,19 @@ impl SelfTelemetryBuilder {
         self
     }
 
+    /// Which metrics are shown under their old names too. Default: [`RENAMES`].
+    #[cfg(test)]
+    pub(super) fn renames(mut self, renames: &'static [Rename]) -> Self {
+        self.renames = renames;
+        self
+    }
+
     /// Makes every family. Touches nothing else: what sends runs from [`SelfTelemetry::start`] on.
     ///
     /// # Errors
     /// [`TelemetryError::Exporter`] if the SDK refuses; the others are mistakes in the constants of a family.
     pub fn build(self) -> Result<SelfTelemetry, TelemetryError> {
-        let SelfTelemetryBuilder { build, resource, clock, level, slo: slo_source, traces, push } = self;
+        let SelfTelemetryBuilder { build, resource, clock, level, slo: slo_source, traces, push, renames } = self;
         let enabled = level > Level::None;
         let identity = Identity { build: &build, resource: &sdk_resource(&resource) };
         let mut outbound = None;
@@ -85,9 +94,10 @@ impl SelfTelemetryBuilder {
             .endpoint
             .filter(|_| enabled)
             .map(|url| push::push(&url, push.interval, identity, outbound.get_or_insert_default()));
-        let provider = Provider::new(identity.resource.clone(), enabled, push)?;
+        let provider = Provider::new(identity.resource.clone(), enabled, push, renames)?;
         let instruments = Instruments::new(provider.meter(), provider.limits(), level);
         let families = Families::new(&instruments)?;
+        renames::tell(renames, &instruments)?;
         families.service.build_info.bind([build.command, build.version, build.revision], 1.0);
         let slo = Arc::new(AggregateSlo::default());
         let slo_source = slo_source.unwrap_or_else(|| Arc::clone(&slo) as Arc<dyn SloSource>);

@@ -35,6 +35,7 @@ mod processor;
 mod provider;
 mod push;
 mod receiver;
+mod renames;
 mod resource;
 mod service;
 mod slo;

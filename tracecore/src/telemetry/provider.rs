@@ -3,6 +3,7 @@
 //! The exporter adds units and `_total` to names that may have them already: both are off, our names are complete.
 //! The registry is owned: two providers in one process see nothing of each other.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,6 +15,7 @@ use prometheus::Registry;
 use prometheus::proto::MetricFamily;
 
 use super::push::PushReader;
+use super::renames::Rename;
 use super::{BuildInfo, Resource, TelemetryError};
 
 /// The instrumentation scope of everything that tracecore says of itself.
@@ -42,10 +44,15 @@ impl SeriesLimits {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(instrument, series.max(1));
     }
 
+    /// What is kept of an instrument, under its own name.
     fn stream(&self, instrument: &Instrument) -> Option<Stream> {
+        self.stream_named(instrument, instrument.name().to_owned())
+    }
+
+    fn stream_named(&self, instrument: &Instrument, name: impl Into<Cow<'static, str>>) -> Option<Stream> {
         let limits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let series = *limits.get(instrument.name())?;
-        Stream::builder().with_cardinality_limit(series).build().ok()
+        Stream::builder().with_name(name).with_cardinality_limit(series).build().ok()
     }
 }
 
@@ -58,11 +65,13 @@ pub(super) struct Provider {
 }
 
 impl Provider {
-    /// With a reader, and one more for `push`, or, if not `enabled`, without: nothing is then recorded or gathered.
+    /// With a reader, and one more for `push`, or, if not `enabled`, without: nothing is then recorded or gathered. What
+    /// `renames` has is kept under both of its names.
     pub(super) fn new(
         resource: opentelemetry_sdk::Resource,
         enabled: bool,
         push: Option<PushReader>,
+        renames: &'static [Rename],
     ) -> Result<Self, TelemetryError> {
         let registry = Registry::new();
         let limits = SeriesLimits::default();
@@ -75,8 +84,14 @@ impl Provider {
                 .scope_info_enabled(false)
                 .build()
                 .map_err(|error| TelemetryError::Exporter(error.into()))?;
-            let limits = limits.clone();
-            builder = builder.with_reader(reader).with_view(move |instrument: &Instrument| limits.stream(instrument));
+            let named = limits.clone();
+            builder = builder.with_reader(reader).with_view(move |instrument: &Instrument| named.stream(instrument));
+            for Rename { old, new, .. } in renames {
+                let limits = limits.clone();
+                builder = builder.with_view(move |instrument: &Instrument| {
+                    (instrument.name() == *new).then(|| limits.stream_named(instrument, *old)).flatten()
+                });
+            }
             if let Some(push) = push {
                 builder = builder.with_reader(push);
             }

@@ -1,6 +1,7 @@
 mod handles;
 mod levels;
 mod page;
+mod renames;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,7 +27,9 @@ fn telemetry() -> SelfTelemetry {
 
 fn telemetry_at(level: Level) -> SelfTelemetry {
     let clock = Clock::starting_at(SystemTime::UNIX_EPOCH + BOOT);
-    SelfTelemetry::builder(BUILD, Resource::detect(&BUILD)).clock(clock).level(level).build().unwrap()
+    let builder = SelfTelemetry::builder(BUILD, Resource::detect(&BUILD)).clock(clock).level(level);
+    // What is declared, and nothing twice.
+    builder.renames(&[]).build().unwrap()
 }
 
 /// The series `name{labels}`, once and only once, or not at all.
