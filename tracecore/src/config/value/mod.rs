@@ -22,6 +22,7 @@ use serde::de::{self, Deserializer, Visitor};
 
 pub use byte_size::{ByteSize, ByteSizeError};
 pub use duration::{Delay, DurationError, Period};
+pub(crate) use endpoint::LISTEN_FORMAT;
 pub use endpoint::{Endpoint, EndpointError};
 pub use grpc_endpoint::{GrpcEndpoint, GrpcEndpointError};
 pub use http_url::{HttpUrl, HttpUrlError};
