@@ -40,7 +40,7 @@ pub(crate) use listen::{Listen, collisions, listens};
 pub use model::{Component, Config, Pipeline, Reference, Service};
 pub use node::{Key, Node, Scalar, Value};
 pub use origin::Origin;
-pub use resolved::{Show, resolved};
+pub use resolved::{Show, resolved, secrets};
 pub(crate) use service_schema::ServiceSchema;
 pub use source::{Loaded, Source, UriError, load};
 pub use substitute::{MAX_REFERENCE_DEPTH, MAX_REFERENCES};
