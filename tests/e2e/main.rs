@@ -4,6 +4,7 @@
 //! process, each with a ceiling that only a failure reaches.
 
 mod alerts;
+mod bundle;
 mod cli;
 mod examples;
 mod gateway;
