@@ -6,6 +6,7 @@
 mod alerts;
 mod bundle;
 mod cli;
+mod editor;
 mod examples;
 mod gateway;
 mod http;
