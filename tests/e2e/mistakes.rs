@@ -168,6 +168,16 @@ telemetry:
 }
 
 #[test]
+fn explain_shows_nothing_of_what_is_off_because_it_is_not_named() {
+    let text = "yaml:{receivers: {otlp: {protocols: {grpc: }}}, exporters: {stdout: }, \
+                service: {pipelines: {logs: {receivers: [otlp], exporters: [stdout]}}}}";
+    let Ended { code, out, log } = run(&mut tracecore(["validate", "--explain", "--config", text]));
+    assert_eq!(code, Some(0), "{log}");
+    assert!(out.contains("endpoint: localhost:4317  # default"), "{out}");
+    assert!(!out.contains("http:") && !out.contains("4318"), "{out}");
+}
+
+#[test]
 fn explain_tells_of_each_value_what_it_is_and_where_it_comes_from() {
     let text =
         "receivers:\n  clock:\n    interval: ${env:TRACECORE_TEST_INTERVAL}\nexporters:\n  stdout:\n  otlp_http/a/b:

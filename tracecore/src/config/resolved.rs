@@ -10,6 +10,7 @@ use serde_json::{Map, Value as Json};
 
 use super::node::{Node, Scalar, Value};
 use super::scalar::Plain;
+use super::value::OFF_UNLESS_NAMED;
 use crate::schema::described;
 
 /// What stands in the place of a secret, as in the Collector.
@@ -90,7 +91,7 @@ impl Resolver<'_> {
                 Some(self.mapping(object, Some(node), secret))
             }
             (Some(node), _) => Some(self.written(&described, node, secret)),
-            (None, _) if !self.defaults => None,
+            (None, _) if !self.defaults || described.iter().any(|schema| schema.contains_key(OFF_UNLESS_NAMED)) => None,
             (None, object) => {
                 let default = described.iter().find_map(|schema| schema.get("default"));
                 match (default, object) {

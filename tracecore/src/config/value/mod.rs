@@ -29,6 +29,7 @@ pub use http_url::{HttpUrl, HttpUrlError};
 pub use literal::Literal;
 pub use mount_path::{MountPath, MountPathError};
 pub use named::Named;
+pub(crate) use named::OFF_UNLESS_NAMED;
 pub use pattern::{Pattern, PatternError};
 pub use planned::{ClientAuth, Profiles, Proxy, ServerAuth, ServerTls};
 pub use ratio::{Ratio, RatioError};
