@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use tracecore::testing::ceiling;
@@ -198,4 +199,108 @@ fn version_tells_what_a_bug_report_needs() {
     {
         assert!(out.lines().any(|line| line.starts_with(key)), "{key} in {out}");
     }
+}
+
+#[test]
+fn receivers_are_listed_a_line_each() {
+    let Ended { code, out, .. } = run(&mut tracecore(["receivers", "list"]));
+    assert_eq!(code, Some(0));
+    let mut rows = out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(rows.next(), Some(vec!["NAME", "STABILITY", "SIGNALS", "SUMMARY"]));
+    let rows: Vec<_> = rows.collect();
+    let otlp = rows.iter().find(|row| row[0] == "otlp").expect("a row of it");
+    assert_eq!(otlp[1..4], ["development", "traces,metrics,logs", "Takes"], "{out}");
+    assert!(rows.iter().all(|row| row[0] != "stdout"), "{out}");
+    assert_eq!(
+        rows.len(),
+        run(&mut tracecore(["components"]))
+            .out
+            .split("processors:")
+            .next()
+            .map_or(0, |receivers| { receivers.matches("- name: ").count() })
+    );
+}
+
+/// What `--help` of these words says.
+fn help(words: &[&str]) -> String {
+    let Ended { code, out, .. } = run(&mut tracecore(words.iter().chain(&["--help"])));
+    assert_eq!(code, Some(0), "{words:?}");
+    out
+}
+
+/// Every command, from the help of the program.
+fn commands() -> Vec<String> {
+    let help = help(&[]);
+    let (_, commands) = help.split_once("Commands:\n").expect("the commands");
+    let commands = commands.lines().take_while(|line| !line.is_empty());
+    let commands: Vec<_> = commands.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect();
+    assert!(commands.len() >= 9, "{help}");
+    commands
+}
+
+#[test]
+fn every_example_of_a_help_text_is_taken() {
+    let pages = commands().into_iter().map(|command| help(&[&command])).chain([help(&[])]);
+    let mut examples = 0;
+    for page in pages {
+        let (_, below) = page.split_once("Examples:\n").unwrap_or_default();
+        let lines = below.lines().take_while(|line| !line.is_empty());
+        // Help ends the reading of arguments.
+        let lines = lines.filter(|line| !line.contains("--help"));
+        for line in lines.filter_map(|line| line.trim_start().strip_prefix("tracecore ")) {
+            // What an example does stands behind it, two spaces away; what follows `>` or `|` is the shell's.
+            let words = line.split("  ").next().unwrap_or_default().split(['>', '|']).next().unwrap_or_default();
+            let words: Vec<_> = words.split_whitespace().collect();
+            // Taken until the last argument, which no command knows.
+            let ended = run(&mut tracecore(words.iter().chain(&["--no-such-argument"])));
+            assert_eq!(ended.code, Some(2), "{line}");
+            assert!(ended.log.contains("unexpected argument '--no-such-argument'"), "{line}: {}", ended.log);
+            examples += 1;
+        }
+    }
+    assert!(examples > 20, "{examples}");
+}
+
+#[test]
+fn help_says_what_exit_codes_mean() {
+    assert!(help(&[]).contains("Exit codes:\n  0  done"));
+    for command in ["collect", "validate", "version"] {
+        let help = help(&[command]);
+        assert!(help.contains("Examples:\n") && help.contains("Exit codes:\n  0"), "{help}");
+    }
+    // A short text fits on a screen.
+    let short = run(&mut tracecore(["-h"])).out;
+    assert!(short.lines().count() < 25 && !short.contains("Exit codes"), "{short}");
+}
+
+#[test]
+fn a_shell_completes_what_the_program_takes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = folder.path().join("tracecore.bash");
+    fs::write(&script, run(&mut tracecore(["completions", "bash"])).out).expect("the folder is ours");
+    let complete = "source \"$0\"; COMP_WORDS=(tracecore validate --e) COMP_CWORD=2; _tracecore tracecore --e validate; \
+                    echo \"${COMPREPLY[@]}\"";
+    let Ended { code, out, log } = run(Command::new("bash").args(["-c", complete]).arg(&script));
+    assert_eq!((code, out.trim()), (Some(0), "--explain"), "{log}");
+    for shell in ["zsh", "fish", "elvish", "powershell"] {
+        let script = run(&mut tracecore(["completions", shell])).out;
+        assert!(commands().iter().all(|command| script.contains(command.as_str())), "{shell}: {script}");
+    }
+}
+
+#[test]
+fn there_is_a_manual_page_of_the_program_and_of_each_command() {
+    let page = |words: &[&str]| run(&mut tracecore(["man"].iter().chain(words)));
+    let of_program = page(&[]).out;
+    assert!(of_program.contains(".TH tracecore 1") && of_program.contains("Exit codes:"), "{of_program}");
+    for command in commands() {
+        let Ended { code, out, .. } = page(&[&command]);
+        assert_eq!(code, Some(0), "{command}");
+        let title = format!(".TH tracecore-{command} 1").replace('-', "\\-");
+        assert!(out.replace("\\-", "-").contains(&title.replace("\\-", "-")), "{title} in {out}");
+        assert!(of_program.replace("\\-", "-").contains(&format!("tracecore-{command}(1)")), "{of_program}");
+    }
+    let Ended { code, log, .. } = page(&["validat"]);
+    assert_eq!(code, Some(2));
+    assert!(log.contains("there is no command \"validat\""), "{log}");
 }

@@ -4,7 +4,9 @@
 //! process, each with a ceiling that only a failure reaches.
 
 mod alerts;
+mod bundle;
 mod cli;
+mod editor;
 mod examples;
 mod gateway;
 mod http;

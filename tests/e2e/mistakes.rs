@@ -115,10 +115,74 @@ fn across_merged_files_the_right_one_is_named() {
 }
 
 #[test]
+fn a_port_that_is_listened_on_twice_is_told_once_at_the_second_place() {
+    let text = "\
+receivers:
+  otlp:
+    protocols:
+      grpc:
+      http: {endpoint: '[::]:8889'}
+  otlp/second:
+    protocols:
+      grpc:
+        max_connections: 5
+  otlp/free: {protocols: {grpc: {endpoint: 'localhost:0'}}}
+  otlp/freed: {protocols: {grpc: {endpoint: 'localhost:0'}}}
+  otlp/unused: {protocols: {grpc: }}
+exporters:
+  stdout:
+  prometheus: {endpoint: 'localhost:8889'}
+service:
+  pipelines:
+    logs: {receivers: [otlp, otlp/free, otlp/freed], exporters: [stdout]}
+    metrics: {receivers: [otlp/second], exporters: [prometheus]}
+telemetry:
+  enabled: true
+  listen: ${env:TRACECORE_TEST_LISTEN}
+";
+    let folder = tempfile::tempdir().expect("a folder");
+    let validate = |text: &str| {
+        fs::write(folder.path().join("bad.yaml"), text).expect("a file");
+        let mut command = tracecore(["validate", "--config", "bad.yaml"]);
+        run(command.current_dir(folder.path()).env("TRACECORE_TEST_LISTEN", "127.0.0.1:4317"))
+    };
+    let Ended { code, log, .. } = validate(text);
+    assert_eq!(code, Some(2), "{log}");
+    let told: Vec<_> = log.lines().filter(|line| line.starts_with("error: ")).collect();
+    let expected = [
+        "error: bad.yaml:8:7: receivers.otlp/second.protocols.grpc.endpoint: port 4317 is taken already: \
+         receivers.otlp.protocols.grpc.endpoint (bad.yaml:4:7) listens on it",
+        "error: bad.yaml:15:26: exporters.prometheus.endpoint: port 8889 is taken already: \
+         receivers.otlp.protocols.http.endpoint (bad.yaml:5:24) listens on it",
+        "error: bad.yaml:22:11: telemetry.listen: port is taken already: receivers.otlp.protocols.grpc.endpoint \
+         (bad.yaml:4:7) listens on it (value from env:TRACECORE_TEST_LISTEN)",
+    ];
+    assert_eq!(told, expected, "{log}");
+
+    // What is off, and what no pipeline uses, listens on nothing.
+    let apart = text.replace("enabled: true", "enabled: false");
+    let apart =
+        apart.replace("receivers: [otlp/second]", "receivers: [otlp]").replace("localhost:8889", "localhost:8890");
+    let Ended { code, log, .. } = validate(&apart);
+    assert_eq!(code, Some(0), "{log}");
+}
+
+#[test]
+fn explain_shows_nothing_of_what_is_off_because_it_is_not_named() {
+    let text = "yaml:{receivers: {otlp: {protocols: {grpc: }}}, exporters: {stdout: }, \
+                service: {pipelines: {logs: {receivers: [otlp], exporters: [stdout]}}}}";
+    let Ended { code, out, log } = run(&mut tracecore(["validate", "--explain", "--config", text]));
+    assert_eq!(code, Some(0), "{log}");
+    assert!(out.contains("endpoint: localhost:4317  # default"), "{out}");
+    assert!(!out.contains("http:") && !out.contains("4318"), "{out}");
+}
+
+#[test]
 fn explain_tells_of_each_value_what_it_is_and_where_it_comes_from() {
-    let text = "receivers:\n  clock:\n    interval: ${env:TRACECORE_TEST_INTERVAL}\nexporters:\n  stdout:\n  otlp_http:
+    let text =
+        "receivers:\n  clock:\n    interval: ${env:TRACECORE_TEST_INTERVAL}\nexporters:\n  stdout:\n  otlp_http/a/b:
     endpoint: http://localhost:1\n    headers: {authorization: hunter2}
-service: {pipelines: {metrics: {receivers: [clock], exporters: [stdout, otlp_http]}}}\n";
+service: {pipelines: {metrics: {receivers: [clock], exporters: [stdout, otlp_http/a/b]}}}\n";
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("c.yaml"), text).expect("a file");
     let with = |arguments: &[&str]| {

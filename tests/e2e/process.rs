@@ -58,15 +58,20 @@ pub(crate) struct Lines {
 
 impl Lines {
     fn of(name: &'static str, pipe: impl Read + Send + 'static) -> Self {
-        let (sender, lines) = channel();
+        Lines::read(name, BufReader::new(pipe).lines().map_while(Result::ok))
+    }
+
+    /// What is read from a pipe, if it is something else than lines.
+    pub(crate) fn read(name: &'static str, lines: impl Iterator<Item = String> + Send + 'static) -> Self {
+        let (sender, receiver) = channel();
         thread::spawn(move || {
-            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            for line in lines {
                 if sender.send(line).is_err() {
                     break;
                 }
             }
         });
-        Lines { name, lines, seen: Vec::new() }
+        Lines { name, lines: receiver, seen: Vec::new() }
     }
 
     /// The next line; `None` once the process has closed the pipe.

@@ -73,6 +73,7 @@ fn both_take_the_same() {
             "",
             "{enabled: false, listen: [nonsense]}",
         ),
+        with("", "", "", "").replace("stdout", "stdout/a/b.c"),
         with("{interval: '${env:INTERVAL}'}", "{sending_queue: {batch: }}", "workers: ", "{listen: 5}"),
         with(
             "",

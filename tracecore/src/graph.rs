@@ -4,11 +4,12 @@
 //! socket and no instance, so two of them can be compared. `Graph::plan` reads the settings with each component's own
 //! types and constructs each once, which is all that `validate` does.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::component::Role;
 use crate::config::{
-    BATCH_PROCESSOR, Component, ComponentId, Config, ConfigError, Node, PipelineId, Reference, meant, nearest,
+    BATCH_PROCESSOR, Component, ComponentId, Config, ConfigError, Listen, Node, PipelineId, Reference, listens, meant,
+    nearest,
 };
 use crate::queue::DeliverySettings;
 use crate::registry::{Entry, Registry, Specify};
@@ -118,6 +119,17 @@ impl Graph {
 }
 
 impl Graph {
+    /// What its components listen on.
+    pub(crate) fn listens(&self) -> Vec<Listen> {
+        let mut schemas = BTreeMap::new();
+        let mut of = |unit: &Unit| {
+            let schema = schemas.entry((unit.entry.role, unit.entry.name));
+            let schema = schema.or_insert_with(|| unit.entry.settings_schema().into());
+            listens(schema, &unit.settings, &unit.path())
+        };
+        self.receivers.iter().chain(&self.exporters).flat_map(&mut of).collect()
+    }
+
     /// What the pipelines of this exporter carry.
     fn signals_of(&self, exporter: usize) -> Vec<Signal> {
         let carries = |signal: &Signal| {

@@ -25,7 +25,7 @@ const REFERENCE: &str = "Reference";
 const ANNOTATIONS: [&str; 6] = ["title", "description", "default", "examples", "deprecated", "writeOnly"];
 
 /// What follows a component's type in an id.
-const NAMED: &str = "(/[^/]+)?$";
+const NAMED: &str = "(/.+)?$";
 
 /// The schema of a whole configuration of exactly this program.
 pub fn configuration(registry: &Registry) -> Value {
@@ -352,20 +352,31 @@ fn widen(schema: &mut Value) {
     map.insert("type".to_owned(), wide);
 }
 
-/// The same, or a reference. What is said about the value stays where it is looked for.
+/// The same, or a reference. What is said about the value stays where it is looked for; its description stands with the
+/// value too, for an editor shows that of the innermost schema, which would be the type's.
 fn or_reference(schema: &mut Value) {
     let reference = json!({ "$ref": reference(REFERENCE) });
     let Value::Object(map) = schema else { return };
     if map.get("type").is_some_and(|types| types.as_array().is_some_and(|types| types.contains(&json!("number")))) {
         return;
     }
+    let description = map.get("description").cloned();
+    let describe = |value: &mut Map<String, Value>| {
+        if let Some(description) = description {
+            value.entry("description").or_insert(description);
+        }
+    };
     if let Some(Value::Array(members)) = map.get_mut("anyOf") {
+        if let Some(Value::Object(value)) = members.first_mut() {
+            describe(value);
+        }
         members.push(reference);
         return;
     }
     let value = std::mem::take(map);
-    let (said, value): (Map<_, _>, Map<_, _>) =
+    let (said, mut value): (Map<_, _>, Map<_, _>) =
         value.into_iter().partition(|(key, _)| ANNOTATIONS.contains(&key.as_str()));
+    describe(&mut value);
     *map = said;
     map.insert("anyOf".to_owned(), json!([value, reference]));
 }

@@ -2,7 +2,9 @@
 //! [`main`].
 
 mod args;
+mod bundle;
 mod collect;
+mod help;
 mod report;
 
 use std::error::Error;
@@ -12,14 +14,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracecore::config::{self, ConfigErrors, Node, Show, Source};
+use tracecore::config::{self, ConfigErrors, Loaded, Node, Show, Source};
 use tracecore::docs;
 use tracecore::registry::{Entry, Registry};
 use tracecore::runtime::{BuildError, Service};
 use tracecore::schema;
 use tracecore::telemetry::BuildInfo;
 
-use args::{Args, Command, ConfigArgs, Format, ListFormat, Mode, ValidateArgs};
+use args::{Args, Command, ConfigArgs, Format, ListFormat, Mode, Receivers, ValidateArgs};
 #[doc(hidden)]
 pub use collect::Signals;
 
@@ -36,8 +38,12 @@ pub fn main() -> ExitCode {
         Command::Validate(config) => validate(&config),
         Command::Components { format } => components(format),
         Command::PrintConfig { config, mode } => print_config(&config, mode),
+        Command::Receivers(Receivers::List) => list_receivers(),
         Command::Schema { component } => print_schema(component.as_deref()),
         Command::Docs { component, output } => print_docs(component.as_deref(), output.as_deref()),
+        Command::Version(args) => bundle::version(&args),
+        Command::Completions { shell } => Ok(help::completions(shell)),
+        Command::Man { of } => help::man(&of),
     };
     done.unwrap_or_else(|failure| {
         report::error(&failure.message);
@@ -94,8 +100,7 @@ struct Built {
 
 /// The service that the arguments ask for. Touches nothing but the files of the configuration.
 fn build(args: &ConfigArgs, strict: bool) -> Result<Built, Refused> {
-    let sources = sources(args).map_err(Refused::Other)?;
-    let loaded = config::load(&sources, &args.set, &variable).map_err(Refused::Config)?;
+    let loaded = load(args)?;
     let registry = registry().map_err(Refused::Other)?;
     let root = loaded.root().clone();
     let builder = Service::builder().build_info(build_info()).strict(strict);
@@ -104,6 +109,12 @@ fn build(args: &ConfigArgs, strict: bool) -> Result<Built, Refused> {
         error => Refused::Other(Failure::failed(&error)),
     })?;
     Ok(Built { service, root, registry })
+}
+
+/// The configuration that the arguments name, as it stands in its files.
+fn load(args: &ConfigArgs) -> Result<Loaded, Refused> {
+    let sources = sources(args).map_err(Refused::Other)?;
+    config::load(&sources, &args.set, &variable).map_err(Refused::Config)
 }
 
 /// A variable of the environment. What is not UTF-8 in it shows as replacement characters: it is set, so it must not look
@@ -140,7 +151,7 @@ fn validate(args: &ValidateArgs) -> Result<ExitCode, Failure> {
             if args.explain {
                 let show = Show { defaults: true, origins: true, secrets: false };
                 let resolved = config::resolved(&root, &schema::configuration(&registry), show);
-                report::line(&report::explained(&resolved, service.surface_is_on()));
+                report::line(&report::explained(&resolved, service.surface().is_some()));
             }
         }
         (Format::Text, Err(errors)) => return Err(Refused::Config(errors).into()),
@@ -161,6 +172,11 @@ fn components(format: ListFormat) -> Result<ExitCode, Failure> {
         ListFormat::Yaml => report::line(report::components(&registry).trim_end()),
         ListFormat::Json => report::json(&schema::catalog(&registry)),
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list_receivers() -> Result<ExitCode, Failure> {
+    report::line(&report::receivers(&registry()?));
     Ok(ExitCode::SUCCESS)
 }
 

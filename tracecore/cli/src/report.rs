@@ -14,6 +14,11 @@ pub(crate) fn line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
+/// What is printed as it is: a script, a page.
+pub(crate) fn bytes(bytes: &[u8]) {
+    let _ = std::io::stdout().write_all(bytes);
+}
+
 /// An error on standard error.
 pub(crate) fn error(message: &str) {
     let _ = writeln!(std::io::stderr(), "{message}");
@@ -101,6 +106,20 @@ pub(crate) fn json(value: &Value) {
 pub(crate) fn explained(resolved: &str, surface_is_on: bool) -> String {
     let surface = if surface_is_on { "" } else { "# HTTP surface OFF; no port bound\n" };
     format!("resolved configuration (after defaults applied):\n{surface}{}", resolved.trim_end())
+}
+
+/// The receivers as a table.
+pub(crate) fn receivers(registry: &Registry) -> String {
+    let of_role = registry.iter().filter(|entry| entry.role == Role::Receiver);
+    let mut rows = vec![["NAME", "STABILITY", "SIGNALS", "SUMMARY"].map(str::to_owned)];
+    rows.extend(of_role.map(|entry| {
+        let signals: Vec<_> = entry.signals.iter().map(|signal| signal.as_str()).collect();
+        [entry.name, entry.stability.as_str(), &signals.join(","), entry.summary].map(str::to_owned)
+    }));
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or_default();
+    let (name, stability, signals) = (width(0), width(1), width(2));
+    let line = |[a, b, c, d]: &[String; 4]| format!("{a:name$}  {b:stability$}  {c:signals$}  {d}");
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// The components as YAML. Their words are constants of the declarations, checked at compile time; JSON strings are

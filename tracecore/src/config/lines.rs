@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::error::ConfigError;
+use super::origin::Origin;
 use super::yaml::MAX_ERRORS;
 
 /// The longest line that is shown, in characters: a longer one is no line that somebody wrote to be read.
@@ -44,10 +45,7 @@ impl Lines {
 
     /// The errors in the order of the sources, each told once and with its line; at most [`MAX_ERRORS`].
     pub(crate) fn shown(&self, mut errors: Vec<ConfigError>) -> Vec<ConfigError> {
-        let place = |error: &ConfigError| {
-            let source = self.sources.iter().position(|(name, _)| **name == *error.origin.source());
-            (source.unwrap_or(usize::MAX), error.origin.line(), error.origin.column())
-        };
+        let place = |error: &ConfigError| self.place(&error.origin);
         errors.sort_by(|one, other| {
             place(one).cmp(&place(other)).then_with(|| (&one.path, &one.message).cmp(&(&other.path, &other.message)))
         });
@@ -59,6 +57,12 @@ impl Lines {
             error.line = self.line(error);
         }
         errors
+    }
+
+    /// What comes before what: the sources in their order, `--set` behind them.
+    pub(super) fn place(&self, origin: &Origin) -> (usize, u32, u32) {
+        let source = self.sources.iter().position(|(name, _)| **name == *origin.source());
+        (source.unwrap_or(usize::MAX), origin.line(), origin.column())
     }
 
     /// The line in which it stands.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value as Json};
 
 use super::node::{Node, Scalar, Value};
 use super::scalar::Plain;
+use super::value::OFF_UNLESS_NAMED;
 use crate::schema::described;
 
 /// What stands in the place of a secret, as in the Collector.
@@ -37,13 +38,15 @@ struct Resolved {
 enum Shown {
     /// As YAML.
     Scalar(String),
+    /// The text itself.
+    Secret(String),
     Sequence(Vec<Resolved>),
     Mapping(Vec<(String, Resolved)>),
 }
 
 /// The configuration `root` as YAML. `schema` is that of [`crate::schema::configuration`].
 pub fn resolved(root: &Node, schema: &Json, show: Show) -> String {
-    let resolver = Resolver { schema, show };
+    let resolver = Resolver { schema, defaults: show.defaults };
     let Some(Resolved { shown: Shown::Mapping(sections), .. }) = resolver.value(schema, Some(root), false) else {
         return String::new();
     };
@@ -52,35 +55,50 @@ pub fn resolved(root: &Node, schema: &Json, show: Show) -> String {
     text
 }
 
+/// The secrets that stand in the configuration `root`, by the same schema: what must not be shown, wherever it turns up.
+pub fn secrets(root: &Node, schema: &Json) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut below: Vec<_> = Resolver { schema, defaults: false }.value(schema, Some(root), false).into_iter().collect();
+    while let Some(Resolved { shown, .. }) = below.pop() {
+        match shown {
+            Shown::Scalar(_) => {}
+            Shown::Secret(text) => found.push(text),
+            Shown::Sequence(items) => below.extend(items),
+            Shown::Mapping(entries) => below.extend(entries.into_iter().map(|(_, value)| value)),
+        }
+    }
+    found
+}
+
 struct Resolver<'a> {
     schema: &'a Json,
-    show: Show,
+    defaults: bool,
 }
 
 impl Resolver<'_> {
-    /// What stands at a node, `hidden` if it is a secret, or by default where there is none; nothing if it is neither written nor has a default.
-    fn value(&self, schema: &Json, node: Option<&Node>, hidden: bool) -> Option<Resolved> {
+    /// What stands at a node, a `secret` if it is below one, or by default where there is none; nothing if it is neither
+    /// written nor has a default.
+    fn value(&self, schema: &Json, node: Option<&Node>, secret: bool) -> Option<Resolved> {
         let node = node.filter(|node| !node.is_unset());
         let described: Vec<_> = described(self.schema, schema).into_iter().filter_map(Json::as_object).collect();
-        let secret = described.iter().any(|schema| schema.get("writeOnly") == Some(&Json::Bool(true)));
-        let hidden = hidden || secret && !self.show.secrets;
+        let secret = secret || described.iter().any(|schema| schema.get("writeOnly") == Some(&Json::Bool(true)));
         let object = described
             .iter()
             .find(|schema| schema.contains_key("properties") || schema.contains_key("patternProperties"));
         let nullable = described.iter().any(|schema| schema.get("type") == Some(&Json::from("null")));
         match (node, object) {
             (Some(node), Some(object)) if node.is_null() && !nullable || matches!(node.value, Value::Mapping(_)) => {
-                Some(self.mapping(object, Some(node), hidden))
+                Some(self.mapping(object, Some(node), secret))
             }
-            (Some(node), _) => Some(self.written(&described, node, hidden)),
-            (None, _) if !self.show.defaults => None,
+            (Some(node), _) => Some(self.written(&described, node, secret)),
+            (None, _) if !self.defaults || described.iter().any(|schema| schema.contains_key(OFF_UNLESS_NAMED)) => None,
             (None, object) => {
                 let default = described.iter().find_map(|schema| schema.get("default"));
                 match (default, object) {
                     (Some(Json::Object(_)) | None, Some(object))
                         if !nullable || default.is_some_and(|d| !d.is_null()) =>
                     {
-                        Some(self.mapping(object, None, hidden))
+                        Some(self.mapping(object, None, secret))
                     }
                     (Some(default), _) => Some(self.default(default)),
                     (None, _) => None,
@@ -89,18 +107,20 @@ impl Resolver<'_> {
         }
     }
 
-    fn mapping(&self, schema: &Map<String, Json>, node: Option<&Node>, hidden: bool) -> Resolved {
+    fn mapping(&self, schema: &Map<String, Json>, node: Option<&Node>, secret: bool) -> Resolved {
         let entries = node.map(Node::entries).unwrap_or_default();
         let mut shown = Vec::new();
         let known = schema.get("properties").and_then(Json::as_object);
         for (key, schema) in known.into_iter().flatten() {
             let written = entries.iter().find(|(written, _)| written.as_str() == key).map(|(_, node)| node);
-            shown.extend(self.value(schema, written, hidden).map(|value| (key.clone(), value)));
+            shown.extend(self.value(schema, written, secret).map(|value| (key.clone(), value)));
         }
         for (key, node) in entries.iter().filter(|(key, _)| known.is_none_or(|known| !known.contains_key(key.as_str())))
         {
             let other = self.other(schema, key.as_str());
-            shown.extend(self.value(other, Some(node), hidden).map(|value| (key.as_str().to_owned(), value)));
+            // What nobody knows, such as a template in a block that is off, may be anything.
+            let secret = secret || !other.is_object();
+            shown.extend(self.value(other, Some(node), secret).map(|value| (key.as_str().to_owned(), value)));
         }
         Resolved { shown: Shown::Mapping(shown), origin: origin(node) }
     }
@@ -117,18 +137,20 @@ impl Resolver<'_> {
         by_pattern.or_else(|| schema.get("additionalProperties")).unwrap_or(&Json::Null)
     }
 
-    fn written(&self, described: &[&Map<String, Json>], node: &Node, hidden: bool) -> Resolved {
+    fn written(&self, described: &[&Map<String, Json>], node: &Node, secret: bool) -> Resolved {
         let shown = match &node.value {
             Value::Null => Shown::Scalar("null".to_owned()),
-            Value::Scalar(_) if hidden => Shown::Scalar(quoted_if_needed(REDACTED)),
+            Value::Scalar(scalar) if secret => {
+                Shown::Secret(node.fetched.as_deref().unwrap_or(&scalar.text).to_owned())
+            }
             Value::Scalar(scalar) => Shown::Scalar(written(scalar, node.fetched.as_deref())),
             Value::Sequence(items) => {
                 let of = described.iter().find_map(|schema| schema.get("items")).unwrap_or(&Json::Null);
-                Shown::Sequence(items.iter().filter_map(|item| self.value(of, Some(item), hidden)).collect())
+                Shown::Sequence(items.iter().filter_map(|item| self.value(of, Some(item), secret)).collect())
             }
             Value::Mapping(entries) => {
                 let of = described.iter().find_map(|schema| schema.get("additionalProperties")).unwrap_or(&Json::Null);
-                let value = |node| self.value(of, Some(node), hidden);
+                let value = |node| self.value(of, Some(node), secret);
                 Shown::Mapping(
                     entries.iter().filter_map(|(key, node)| Some((key.as_str().to_owned(), value(node)?))).collect(),
                 )
@@ -203,6 +225,10 @@ fn write_value(value: &Resolved, indent: usize, show: Show, text: &mut String) {
     match &value.shown {
         Shown::Scalar(scalar) => {
             let _ = write!(text, " {scalar}");
+            comment(text);
+        }
+        Shown::Secret(secret) => {
+            let _ = write!(text, " {}", quoted_if_needed(if show.secrets { secret } else { REDACTED }));
             comment(text);
         }
         Shown::Sequence(items) if items.is_empty() => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::Service;
-use crate::config::{Config, ConfigError, ConfigErrors, Lines, Loaded, Severity};
+use crate::config::{Config, ConfigError, ConfigErrors, Lines, Listen, Loaded, Origin, Severity, collisions};
 use crate::cx::{Drain, Offloads, Resources, Shared};
 use crate::events::Events;
 use crate::graph::{Graph, check_unused};
@@ -14,6 +14,9 @@ use crate::memory::Memory;
 use crate::registry::Registry;
 use crate::telemetry::{BuildInfo, Resource, SelfTelemetry, TelemetryError};
 use crate::time::Clock;
+
+/// Where the surface listens.
+const SURFACE: &str = "telemetry.listen";
 
 /// What a service is built with, besides its configuration.
 pub struct Builder {
@@ -100,8 +103,8 @@ impl Builder {
     /// # Errors
     /// All problems of the configuration at once.
     pub fn build(self, config: Config, registry: &Registry) -> Result<Service, BuildError> {
-        let lines = Lines::default();
-        self.wire(config, registry, Vec::new(), &lines)
+        let (surface, lines) = (Origin::whole("configuration"), Lines::default());
+        self.wire(config, registry, Vec::new(), &surface, &lines)
     }
 
     /// As [`build`](Builder::build), from what was loaded.
@@ -109,15 +112,18 @@ impl Builder {
     /// # Errors
     /// All problems of the configuration at once, those of its loading among them, each with its line.
     pub fn build_loaded(self, loaded: Loaded, registry: &Registry) -> Result<Service, BuildError> {
+        let surface = loaded.root().nearest_to(SURFACE).origin().clone();
         let (config, errors, lines) = loaded.read();
-        self.wire(config, registry, errors, &lines)
+        self.wire(config, registry, errors, &surface, &lines)
     }
 
+    /// `surface` is where its address is written.
     fn wire(
         self,
         mut config: Config,
         registry: &Registry,
         mut errors: Vec<ConfigError>,
+        surface: &Origin,
         lines: &Lines,
     ) -> Result<Service, BuildError> {
         let mut problems = std::mem::take(&mut config.warnings);
@@ -125,6 +131,12 @@ impl Builder {
         let graph = Graph::read(&config, registry, &mut problems);
         let plan = graph.plan(&mut problems);
         check_unused(&config, registry, &mut problems);
+        let mut listens = graph.listens();
+        if config.telemetry.enabled {
+            let (endpoint, origin) = (config.telemetry.listen.clone(), surface.clone());
+            listens.push(Listen { endpoint, path: SURFACE.to_owned(), origin });
+        }
+        problems.extend(collisions(listens, lines));
         if self.strict {
             problems.iter_mut().for_each(|problem| problem.severity = Severity::Error);
         }

@@ -12,7 +12,7 @@ use super::mirror::Mirrors;
 use super::stage::Stage;
 use super::{Board, Builder, stop};
 use crate::component::Role;
-use crate::config::{ComponentId, Config, ConfigError, PipelineId};
+use crate::config::{ComponentId, Config, ConfigError, PipelineId, Telemetry};
 use crate::cx::{Base, Fatal, Resources, Shared};
 use crate::emit::Exit;
 use crate::events::{Draft, Events, ServiceEvent};
@@ -79,9 +79,9 @@ impl Service {
         &self.config.warnings
     }
 
-    /// Whether the surface is served.
-    pub fn surface_is_on(&self) -> bool {
-        self.config.telemetry.enabled
+    /// What the surface is served with, if it is.
+    pub fn surface(&self) -> Option<&Telemetry> {
+        Some(&self.config.telemetry).filter(|telemetry| telemetry.enabled)
     }
 
     /// The wiring.
@@ -157,7 +157,7 @@ impl Service {
 /// A service that has started.
 pub struct Running {
     drain_timeout: Duration,
-    pub(super) telemetry_settings: crate::config::Telemetry,
+    pub(super) telemetry_settings: Telemetry,
     pub(super) board: Arc<Board>,
     pub(super) shared: Shared,
     pub(super) surface: Option<Serving>,

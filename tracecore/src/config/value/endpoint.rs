@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -13,8 +13,14 @@ const MAX_HOST_LENGTH: usize = 253;
 /// What an empty host stands for: every IPv4 address of the machine.
 const ANY_HOST: &str = "0.0.0.0";
 
-/// A host and a port, to listen on or to connect to: `localhost:8888`, `0.0.0.0:4317`, `[::1]:8888`, or `:8888` for
-/// every address of the machine.
+/// How the schema says that a setting is listened on.
+pub(crate) const LISTEN_FORMAT: &str = "listen-address";
+
+/// A host and a port to listen on: `localhost:8888`, `0.0.0.0:4317`, `[::1]:8888`, or `:8888` for every address of the
+/// machine.
+///
+/// A setting of this type is one that is listened on: two of one configuration that cannot both be are an error of it. What
+/// is connected to is an [`HttpUrl`](super::HttpUrl) or a [`GrpcEndpoint`](super::GrpcEndpoint).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Endpoint {
     host: Cow<'static, str>,
@@ -60,6 +66,32 @@ impl Endpoint {
     /// Whether listening here serves every network that the machine is on.
     pub fn is_wildcard(&self) -> bool {
         self.host().parse::<IpAddr>().is_ok_and(|address| address.is_unspecified())
+    }
+
+    /// Whether only one of the two can be listened on at a time, as far as it can be known without a name server. `[::]`
+    /// takes IPv4 too, as Linux has it by default; `localhost` is 127.0.0.1, which is tried first.
+    pub(crate) fn collides_with(&self, other: &Endpoint) -> bool {
+        self.port == other.port && self.port != 0 && (self.covers(other) || other.covers(self))
+    }
+
+    /// Whether all that comes to the other's host, of the same port, comes here.
+    fn covers(&self, other: &Endpoint) -> bool {
+        match (self.address(), other.address()) {
+            (Some(IpAddr::V6(ours)), _) if ours.is_unspecified() => true,
+            // A name is that of an IPv4 address, if it has one.
+            (Some(IpAddr::V4(ours)), theirs) if ours.is_unspecified() => theirs.is_none_or(|theirs| theirs.is_ipv4()),
+            (Some(ours), Some(theirs)) => ours == theirs,
+            (None, None) => self.host.eq_ignore_ascii_case(&other.host),
+            _ => false,
+        }
+    }
+
+    /// The address that the host is; nothing for a name that has to be looked up.
+    fn address(&self) -> Option<IpAddr> {
+        if self.host.eq_ignore_ascii_case("localhost") {
+            return Some(Ipv4Addr::LOCALHOST.into());
+        }
+        self.host().parse::<IpAddr>().ok().map(|address| address.to_canonical())
     }
 }
 
@@ -116,6 +148,7 @@ impl JsonSchema for Endpoint {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
+            "format": LISTEN_FORMAT,
             "description": "A host and a port. An empty host is every address of the machine.",
             "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*):[0-9]+$",
             "examples": ["localhost:8888", "[::1]:4317"],
@@ -141,6 +174,37 @@ mod tests {
             let endpoint: Endpoint = text.parse().unwrap();
             assert_eq!((endpoint.host(), endpoint.port(), endpoint.is_wildcard()), (host, port, wildcard), "{text}");
             assert_eq!(endpoint.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn two_collide_if_only_one_of_them_can_be_listened_on() {
+        let cases = [
+            ("localhost:1", "localhost:1", true),
+            ("localhost:1", "localhost:2", false),
+            ("localhost:0", "localhost:0", false),
+            ("localhost:1", "LOCALHOST:1", true),
+            ("localhost:1", "127.0.0.1:1", true),
+            ("localhost:1", "[::ffff:127.0.0.1]:1", true),
+            ("localhost:1", "127.0.0.2:1", false),
+            ("localhost:1", "[::1]:1", false),
+            ("localhost:1", ":1", true),
+            ("localhost:1", "[::]:1", true),
+            ("0.0.0.0:1", "[::]:1", true),
+            ("0.0.0.0:1", ":1", true),
+            ("0.0.0.0:1", "10.0.0.1:1", true),
+            ("0.0.0.0:1", "gpu-7:1", true),
+            ("0.0.0.0:1", "[::1]:1", false),
+            ("[::]:1", "[fe80::1]:1", true),
+            ("[::]:1", "gpu-7:1", true),
+            ("gpu-7:1", "GPU-7:1", true),
+            ("gpu-7:1", "gpu-8:1", false),
+            ("gpu-7:1", "10.0.0.1:1", false),
+        ];
+        for (one, other, collide) in cases {
+            let [first, second]: [Endpoint; 2] = [one, other].map(|text| text.parse().unwrap());
+            assert_eq!(first.collides_with(&second), collide, "{one} {other}");
+            assert_eq!(second.collides_with(&first), collide, "{other} {one}");
         }
     }
 

@@ -22,12 +22,14 @@ use serde::de::{self, Deserializer, Visitor};
 
 pub use byte_size::{ByteSize, ByteSizeError};
 pub use duration::{Delay, DurationError, Period};
+pub(crate) use endpoint::LISTEN_FORMAT;
 pub use endpoint::{Endpoint, EndpointError};
 pub use grpc_endpoint::{GrpcEndpoint, GrpcEndpointError};
 pub use http_url::{HttpUrl, HttpUrlError};
 pub use literal::Literal;
 pub use mount_path::{MountPath, MountPathError};
 pub use named::Named;
+pub(crate) use named::OFF_UNLESS_NAMED;
 pub use pattern::{Pattern, PatternError};
 pub use planned::{ClientAuth, Profiles, Proxy, ServerAuth, ServerTls};
 pub use ratio::{Ratio, RatioError};

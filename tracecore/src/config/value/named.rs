@@ -5,6 +5,9 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer};
 
+/// How the schema says that what is not written is off, whatever its own defaults are.
+pub(crate) const OFF_UNLESS_NAMED: &str = "x-off-unless-named";
+
 /// Settings that are in force if their key is there, also with nothing behind it: `grpc:` is on with its defaults, and off
 /// where the key is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +36,8 @@ impl<T: JsonSchema> JsonSchema for Named<T> {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<T>()
+        let mut schema = generator.subschema_for::<T>();
+        schema.insert(OFF_UNLESS_NAMED.to_owned(), true.into());
+        schema
     }
 }
