@@ -76,7 +76,7 @@ pub(crate) enum Command {
         #[arg(value_name = "ROLE/TYPE")]
         component: Option<String>,
         /// Write every page into this folder instead; it is made if there is none
-        #[arg(long, value_name = "DIR", conflicts_with = "component")]
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "component")]
         output: Option<PathBuf>,
     },
     /// Say what this program is, and gather what a bug report needs
