@@ -5,6 +5,7 @@
 
 mod alerts;
 mod cli;
+mod collector;
 mod examples;
 mod gateway;
 mod http;

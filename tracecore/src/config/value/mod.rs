@@ -29,6 +29,7 @@ pub use literal::Literal;
 pub use mount_path::{MountPath, MountPathError};
 pub use named::Named;
 pub use pattern::{Pattern, PatternError};
+pub(super) use planned::NoEffect;
 pub use planned::{ClientAuth, Profiles, Proxy, ServerAuth, ServerTls};
 pub use ratio::{Ratio, RatioError};
 pub use secret::Secret;
