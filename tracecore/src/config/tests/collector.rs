@@ -64,12 +64,12 @@ fn what_is_wrong_with_extensions_is_told_in_its_place() {
         (
             "extensions: {health_check: }",
             "extensions: [health_chek]",
-            "4:86: service.extensions: `health_chek` is not defined under extensions (did you mean `health_check`?)",
+            "4:89: service.extensions: `health_chek` is not defined under extensions (did you mean `health_check`?)",
         ),
         (
             "",
             "extensions: health_check",
-            "4:85: service.extensions: must be a list of component ids, such as [otlp, otlp/second]",
+            "4:88: service.extensions: must be a list of component ids, such as [otlp, otlp/second]",
         ),
         (
             "extensions: {health_check: {endpoint: nowhere}}",
@@ -303,7 +303,7 @@ fn what_is_wrong_with_service_telemetry_is_told_in_its_place() {
     assert_eq!(
         config("", "telemetry: {logs: {level: loud}}").1,
         [
-            "4:102: service.telemetry.logs.level: expected one of `debug`, `info`, `warn` and `error`, found the text \"loud\""
+            "4:102: service.telemetry.logs.level: expected one of `debug`, `info`, `warn`, `dpanic`, `error`, `fatal` and `panic`, found the text \"loud\""
         ]
     );
 }

@@ -153,7 +153,7 @@ fn what_is_incoherent_is_reported_in_its_place() {
 
 #[test]
 fn all_mistakes_are_reported_together() {
-    let text = "receivers: [1]\nexporters: {a b: }\nextensions: {1: }\nservice: {telemetry: 5, pipelines: {spans: }}\n\
+    let text = "receivers: [1]\nexporters: {a b: }\nextensions: {c d: }\nservice: {telemetry: 5, pipelines: {spans: }}\n\
                 telemetry: {enabled: 5}";
     let places: Vec<String> =
         config(text).unwrap_err().lines().map(|line| line.split(": ").take(2).collect::<Vec<_>>().join(" ")).collect();
@@ -162,7 +162,7 @@ fn all_mistakes_are_reported_together() {
         [
             "env:S0:1:12 receivers",
             "env:S0:2:13 exporters.a b",
-            "env:S0:3:14 extensions.1",
+            "env:S0:3:14 extensions.c d",
             "env:S0:4:37 service.pipelines.spans",
             "env:S0:4:37 service.pipelines.spans.receivers",
             "env:S0:4:37 service.pipelines.spans.exporters",
