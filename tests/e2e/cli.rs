@@ -127,8 +127,8 @@ fn an_unknown_key_is_refused_with_the_known_one() {
 
 #[test]
 fn an_unknown_section_says_what_there_is_instead() {
-    let log = refused(&["--config", &example("clock.yaml"), "--config", "yaml:extensions: {}"]);
-    assert!(log.contains("yaml:1:1: extensions: extensions are not supported"), "{log}");
+    let log = refused(&["--config", &example("clock.yaml"), "--config", "yaml:connectors: {forward: }"]);
+    assert!(log.contains("yaml:1:14: connectors.forward: this program has no connectors"), "{log}");
 }
 
 #[test]

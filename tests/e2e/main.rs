@@ -6,6 +6,7 @@
 mod alerts;
 mod bundle;
 mod cli;
+mod collector;
 mod editor;
 mod examples;
 mod gateway;

@@ -147,12 +147,14 @@ test_size_bytes_count{instance="one",job="tracecore-tests"} 1
 
 #[tokio::test]
 async fn without_suffixes_there_is_only_text() {
-    let address = free_port();
-    let running = delivering(yaml(address, "add_metric_suffixes: false")).await;
-    let (head, body) = ask(address, "GET", "/metrics", "application/openmetrics-text").await;
-    assert!(head.contains("content-type: text/plain"), "{head}");
-    assert!(body.contains("# TYPE clock_ticks counter\nclock_ticks{"), "{body}");
-    running.stop().await;
+    for settings in ["add_metric_suffixes: false", "translation_strategy: UnderscoreEscapingWithoutSuffixes"] {
+        let address = free_port();
+        let running = delivering(yaml(address, settings)).await;
+        let (head, body) = ask(address, "GET", "/metrics", "application/openmetrics-text").await;
+        assert!(head.contains("content-type: text/plain"), "{head}");
+        assert!(body.contains("# TYPE clock_ticks counter\nclock_ticks{"), "{body}");
+        running.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -87,6 +87,16 @@ fn both_take_the_same() {
             "",
             "{enabled: true, traces: {endpoint: ''}, push: {endpoint: 'http://a:1'}}",
         ),
+        with("", "", "extensions: , telemetry: ", "") + "extensions:\nconnectors:\n",
+        with("", "", "extensions: [health_check/a, pprof], telemetry: {metrics: , logs: }", "")
+            + "extensions: {health_check/a: , pprof: {x: [1]}, zpages/b: }\nconnectors: {}\n",
+        with(
+            "",
+            "",
+            "telemetry: {logs: {level: INFO, encoding: 5}, metrics: {level: Normal, readers: }, traces: x}",
+            "",
+        ) + "extensions: {health_check: {endpoint: ':1', path: /a, check_collector_pipeline: , response_body: {healthy: 5}}}\n",
+        with("", "", "telemetry: {metrics: {readers: [{pull: {exporter: {prometheus: {host: 5, port: 1}}}}, {}]}}", ""),
     ];
     let validator = validator();
     for text in taken {
@@ -135,6 +145,22 @@ fn both_refuse_the_same() {
         format!("{none}service: {{}}"),
         none.to_owned(),
         with("", "", "", "") + "nonsense: {}\n",
+        with("", "", "", "") + "connectors: {forward: }\n",
+        with("", "", "", "") + "connectors: []\n",
+        with("", "", "", "") + "extensions: {file_storage: }\n",
+        with("", "", "", "") + "extensions: {zpages: 5}\n",
+        with("", "", "", "") + "extensions: {health_check: {endpoint: nowhere}}\n",
+        with("", "", "", "") + "extensions: {health_check: {tls: {}}}\n",
+        with("", "", "", "") + "extensions: {health_check: {response_body: up}}\n",
+        with("", "", "extensions: health_check", ""),
+        with("", "", "extensions: [5]", ""),
+        with("", "", "telemetry: []", ""),
+        with("", "", "telemetry: {log: {}}", ""),
+        with("", "", "telemetry: {logs: {level: loud}}", ""),
+        with("", "", "telemetry: {metrics: {level: much}}", ""),
+        with("", "", "telemetry: {metrics: {address: nowhere}}", ""),
+        with("", "", "telemetry: {metrics: {readers: [{push: {}}]}}", ""),
+        with("", "", "telemetry: {metrics: {readers: [{pull: {exporter: {prometheus: {port: 65536}}}}]}}", ""),
         with("", "", "", "").replace("stdout", "nosuch"),
         with("", "", "", "").replace("clock:", "'clock/':"),
     ];

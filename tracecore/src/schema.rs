@@ -8,7 +8,9 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use crate::component::Role;
-use crate::config::{BATCH_PROCESSOR, BatchProcessor, ServiceSchema, Telemetry};
+use crate::config::{
+    BATCH_PROCESSOR, BatchProcessor, HealthCheckSettings, ServiceSchema, Telemetry, extension_schemas,
+};
 use crate::metrics::Metric;
 use crate::metrics::health::OF_HEALTH;
 use crate::queue::DeliverySettings;
@@ -55,6 +57,11 @@ pub fn configuration(registry: &Registry) -> Value {
         });
         properties.insert(role.section().to_owned(), section);
     }
+    properties.insert("extensions".to_owned(), extensions(&mut defs));
+    properties.insert(
+        "connectors".to_owned(),
+        json!({ "description": "There are none.", "type": ["object", "null"], "maxProperties": 0 }),
+    );
     let mut service = document::<ServiceSchema>();
     open(&mut service);
     properties.insert("service".to_owned(), defs.adopt("service", service));
@@ -81,6 +88,24 @@ pub fn configuration(registry: &Registry) -> Value {
         "additionalProperties": false,
         "required": ["service"],
         "$defs": defs.0,
+    })
+}
+
+/// The section of the extensions.
+fn extensions(defs: &mut Definitions) -> Value {
+    let mut health_check = document::<HealthCheckSettings>();
+    open(&mut health_check);
+    let health_check = defs.adopt("extension", health_check);
+    let ids = extension_schemas(health_check).into_iter().map(|(kind, schema)| {
+        let name = format!("extension.{kind}");
+        defs.0.insert(name.clone(), schema);
+        (format!("^{kind}{NAMED}"), json!({ "$ref": reference(&name) }))
+    });
+    json!({
+        "description": "What is served beside the pipelines, by id: a type, and `/` and a name where there are several of it.",
+        "type": ["object", "null"],
+        "patternProperties": ids.collect::<Map<_, _>>(),
+        "additionalProperties": false,
     })
 }
 
@@ -343,10 +368,12 @@ fn widen(schema: &mut Value) {
         }
     }
     let is_open = ["pattern", "format", "enum", "const"].iter().all(|key| !map.contains_key(*key));
-    let wide = match map.get("type").and_then(Value::as_str) {
+    let types = map.get("type");
+    let wide = match types.and_then(Value::as_str) {
         Some("object") if !map.contains_key("required") => json!(["object", "null"]),
         Some("array") if !map.contains_key("minItems") => json!(["array", "null"]),
         Some("string") if is_open => json!(["string", "number", "boolean"]),
+        None if is_open && types == Some(&json!(["string", "null"])) => json!(["string", "number", "boolean", "null"]),
         _ => return,
     };
     map.insert("type".to_owned(), wide);

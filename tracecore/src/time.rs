@@ -46,6 +46,12 @@ pub fn unix_nanos(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX))
 }
 
+/// As text, to the millisecond, in UTC. A clock that stands before 1970 or after 2554 shows these.
+pub(crate) fn rfc3339(time: SystemTime) -> String {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(unix_nanos(time));
+    humantime::format_rfc3339_millis(time).to_string()
+}
+
 impl Default for Clock {
     fn default() -> Self {
         Clock::system()

@@ -17,7 +17,7 @@ pub(crate) fn run() -> Done {
     let mut tests = Command::new(env!("CARGO"));
     tests.args(["test", "--quiet", "--workspace", "--lib", "--test", "it", "--test", "e2e", "--"]);
     // The modules whose tests look at `UPDATE` or, for the compiler's messages, at trybuild's own variable.
-    tests.args(["tests::", "expand::", "generated::", "ui::", "mistakes::"]);
+    tests.args(["tests::", "compat::", "expand::", "generated::", "ui::", "mistakes::"]);
     let status = tests.env("UPDATE", "1").env("TRYBUILD", "overwrite").current_dir(root()).status()?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

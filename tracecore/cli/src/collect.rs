@@ -10,6 +10,7 @@ use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tracecore::events::{Draft, Events, SignalEvent};
 use tracecore::runtime::RunError;
+use tracecore::telemetry::Log;
 
 use crate::args::ConfigArgs;
 use crate::{Built, Failure, build};
@@ -65,7 +66,7 @@ impl Signals {
     }
 }
 
-pub(crate) fn collect(args: &ConfigArgs) -> Result<ExitCode, Failure> {
+pub(crate) fn collect(args: &ConfigArgs, log: Option<&Log>) -> Result<ExitCode, Failure> {
     // Signals have a runtime of their own on the main thread, and handlers before anything else is done: one that comes
     // while the configuration is still read is a request like any other.
     let front = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -76,6 +77,9 @@ pub(crate) fn collect(args: &ConfigArgs) -> Result<ExitCode, Failure> {
     raise_file_limit();
     keep_heap();
     let Built { service, .. } = build(args, false)?;
+    if let (Some(log), Some(level)) = (log, service.log_level()) {
+        log.set_level(level);
+    }
     for warning in service.warnings() {
         tracing::warn!(%warning, "configuration");
     }

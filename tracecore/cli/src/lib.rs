@@ -32,9 +32,9 @@ const INVALID: u8 = 2;
 pub fn main() -> ExitCode {
     let args = Args::parse();
     // A library or a test may have set up logging before us: then its choice stands.
-    let _ = tracecore::telemetry::init_logging();
+    let log = tracecore::telemetry::init_logging().ok();
     let done = match args.command {
-        Command::Collect(config) => collect::collect(&config),
+        Command::Collect(config) => collect::collect(&config, log.as_ref()),
         Command::Validate(config) => validate(&config),
         Command::Components { format } => components(format),
         Command::PrintConfig { config, mode } => print_config(&config, mode),

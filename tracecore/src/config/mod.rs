@@ -12,6 +12,7 @@
 mod batch_processor;
 mod de;
 mod error;
+mod extensions;
 mod fault;
 mod id;
 mod lines;
@@ -19,9 +20,11 @@ mod listen;
 mod model;
 mod node;
 mod origin;
+mod reader;
 mod resolved;
 mod scalar;
 mod service_schema;
+mod service_telemetry;
 mod source;
 mod substitute;
 mod telemetry;
@@ -33,6 +36,8 @@ mod tests;
 
 pub(crate) use batch_processor::{BatchProcessor, TYPE as BATCH_PROCESSOR};
 pub use error::{ConfigError, ConfigErrors, Severity};
+pub(crate) use extensions::schemas as extension_schemas;
+pub use extensions::{HealthCheck, HealthCheckSettings, ResponseBody};
 pub(crate) use fault::{meant, nearest};
 pub use id::{ComponentId, IdError, PipelineId};
 pub(crate) use lines::Lines;

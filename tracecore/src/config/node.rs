@@ -103,6 +103,11 @@ impl Node {
         self.entries().iter().find(|(candidate, _)| candidate.as_str() == key).map(|(_, node)| node)
     }
 
+    /// A key and its value; nothing where this is no mapping, or nothing is written there.
+    pub(super) fn entry(&self, key: &str) -> Option<&(Key, Node)> {
+        self.entries().iter().find(|(candidate, node)| candidate.as_str() == key && !node.is_null())
+    }
+
     /// The entries of a mapping in the order of the file; none where this is no mapping.
     pub fn entries(&self) -> &[(Key, Node)] {
         match &self.value {

@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 
+use super::service_telemetry::ServiceTelemetry;
 use super::value::{ByteSize, Period};
 
 /// The `service` section, for the schema.
@@ -15,6 +16,11 @@ use super::value::{ByteSize, Period};
 pub(crate) struct ServiceSchema {
     /// The pipelines, by id: `traces`, `metrics` or `logs`, and `/` and a name where there are several of a signal.
     pipelines: Pipelines,
+    /// The extensions that are served, by id.
+    extensions: Option<Ids>,
+    /// What the collector tells of itself, in the Collector's words: each is taken as the setting that a warning names. The
+    /// section `telemetry` holds where it is written too.
+    telemetry: Option<ServiceTelemetry>,
     /// How long queues may drain at shutdown. What is left then is dropped and counted. Default: 5s.
     #[schemars(extend("default" = "5s"))]
     drain_timeout: Option<Period>,
@@ -31,6 +37,24 @@ pub(crate) struct ServiceSchema {
     memory_budget: Option<ByteSize>,
 }
 
+/// A list of ids, for the schema.
+struct Ids;
+
+impl JsonSchema for Ids {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Ids".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let id = json!({ "type": "string", "pattern": "^[a-zA-Z][0-9a-zA-Z_]{0,62}(/.+)?$" });
+        json_schema!({ "type": "array", "items": id })
+    }
+}
+
 /// The pipelines, for the schema.
 struct Pipelines;
 
@@ -39,9 +63,12 @@ impl JsonSchema for Pipelines {
         "Pipelines".into()
     }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let id = json!({ "type": "string", "pattern": "^[a-zA-Z][0-9a-zA-Z_]{0,62}(/.+)?$" });
-        let list = |what: &str| json!({ "description": what, "type": "array", "items": id });
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut list = |what: &str| {
+            let mut list = json!(Ids::json_schema(generator));
+            list["description"] = json!(what);
+            list
+        };
         let mut exporters = list("Where its batches go, at least one.");
         exporters["minItems"] = json!(1);
         json_schema!({

@@ -8,13 +8,15 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tracing::warn;
+
+use crate::config::Endpoint;
 
 /// How long a host name may take to resolve. `localhost` comes from a file; a name server that is silent for this long
 /// will not answer.
@@ -53,7 +55,7 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// Listens on `address`, a `host:port` such as `localhost:8888` or `[::]:8888`; port 0 takes a free one.
+    /// Listens on `address`, a `host:port` such as `localhost:8888`, `[::]:8888` or `:8888`; port 0 takes a free one.
     ///
     /// A name that resolves to several addresses is tried in order, IPv4 before IPv6, until one is an address of this
     /// machine. A taken port ends the search: falling back from 127.0.0.1 to ::1 would start a second server where the
@@ -99,7 +101,9 @@ impl Accept for Bound {
 }
 
 async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), Cause> {
-    let resolved = tokio::time::timeout(RESOLVE_TIMEOUT, lookup_host(host_and_port(address)?));
+    // So that what is no address is told apart from a name that does not resolve.
+    let endpoint: Endpoint = address.parse().map_err(|_| Cause::Malformed)?;
+    let resolved = tokio::time::timeout(RESOLVE_TIMEOUT, lookup_host((endpoint.host(), endpoint.port())));
     let mut candidates: Vec<SocketAddr> =
         resolved.await.map_err(|_elapsed| Cause::Unresolved(None))?.map_err(|e| Cause::Unresolved(Some(e)))?.collect();
     candidates.sort_by_key(SocketAddr::is_ipv6);
@@ -116,18 +120,6 @@ async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), Cause> {
         }
     }
     Err(cause)
-}
-
-/// Splits `host:port`, so that what is not one is told apart from a name that does not resolve.
-fn host_and_port(address: &str) -> Result<(&str, u16), Cause> {
-    let (host, port) = address.rsplit_once(':').ok_or(Cause::Malformed)?;
-    let port = port.parse().map_err(|_| Cause::Malformed)?;
-    let host = match host.strip_prefix('[') {
-        Some(v6) => v6.strip_suffix(']').filter(|v6| v6.parse::<IpAddr>().is_ok()).ok_or(Cause::Malformed)?,
-        None if host.is_empty() || host.contains(':') => return Err(Cause::Malformed),
-        None => host,
-    };
-    Ok((host, port))
 }
 
 /// The address family, or the address, is not one of this machine: the next candidate may be.

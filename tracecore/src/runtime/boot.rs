@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::inspect::serve_surface;
+use super::inspect::{Inspection, serve_health_check, serve_surface};
 use super::pressure;
 use super::service::{Outgoing, Running, StartError};
 use super::spec::ReceiverSpec;
@@ -53,9 +53,13 @@ impl Running {
         self.mirrors.listen(&self.shared);
         let (readiness, unready) = mpsc::channel(1);
         self.unready = Some(unready);
-        let Running { telemetry_settings, shared, board, sampler, .. } = self;
+        let Running { telemetry_settings, shared, board, health, sampler, .. } = self;
         shared.telemetry.register_components(board);
-        self.surface = serve_surface(telemetry_settings, shared, board, sampler).await?;
+        let inspection = Arc::new(Inspection::new(telemetry_settings, shared, Arc::clone(board)));
+        self.surface = serve_surface(telemetry_settings, shared, &inspection, health, sampler).await?;
+        for check in &self.health_check_settings {
+            self.health_checks.push(serve_health_check(check, shared, &inspection, health).await?);
+        }
         sampler.spawn(pressure::watch(shared.memory.clone(), shared.drain.begun.clone()));
         let sends_events = plan.pipelines.iter().find(|pipeline| Some(&pipeline.id) == self.mirrors.pipeline());
         let last = sends_events.map(|pipeline| pipeline.exporters.clone()).unwrap_or_default();

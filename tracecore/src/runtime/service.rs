@@ -12,7 +12,7 @@ use super::mirror::Mirrors;
 use super::stage::Stage;
 use super::{Board, Builder, stop};
 use crate::component::Role;
-use crate::config::{ComponentId, Config, ConfigError, PipelineId, Telemetry};
+use crate::config::{ComponentId, Config, ConfigError, HealthCheck, PipelineId, Telemetry};
 use crate::cx::{Base, Fatal, Resources, Shared};
 use crate::emit::Exit;
 use crate::events::{Draft, Events, ServiceEvent};
@@ -20,8 +20,8 @@ use crate::graph::{Graph, Plan};
 use crate::net::BindError;
 use crate::queue::ErasedOutlet;
 use crate::status::{State, Status};
-use crate::surface::Serving;
-use crate::telemetry::SelfTelemetry;
+use crate::surface::{Health, Serving};
+use crate::telemetry::{LogLevel, SelfTelemetry};
 use crate::time::Instant;
 
 /// A service that is built and not started. Building touches nothing: no socket, no file, no task.
@@ -35,7 +35,7 @@ pub struct Service {
 /// Why a service could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The telemetry surface cannot be served.
+    /// The telemetry surface, or a `health_check`, cannot be served.
     #[error(transparent)]
     Surface(#[from] BindError),
     /// A component cannot start and its `on_start_error` is `fail`.
@@ -82,6 +82,11 @@ impl Service {
     /// What the surface is served with, if it is.
     pub fn surface(&self) -> Option<&Telemetry> {
         Some(&self.config.telemetry).filter(|telemetry| telemetry.enabled)
+    }
+
+    /// The level of the log that the configuration asks for, for who has set up the log.
+    pub fn log_level(&self) -> Option<LogLevel> {
+        self.config.log_level
     }
 
     /// The wiring.
@@ -158,9 +163,13 @@ impl Service {
 pub struct Running {
     drain_timeout: Duration,
     pub(super) telemetry_settings: Telemetry,
+    pub(super) health_check_settings: Vec<HealthCheck>,
     pub(super) board: Arc<Board>,
     pub(super) shared: Shared,
+    /// What the surface and every `health_check` say.
+    pub(super) health: Health,
     pub(super) surface: Option<Serving>,
+    pub(super) health_checks: Vec<Serving>,
     pub(super) exporters: Vec<Outgoing>,
     pub(super) stages: Vec<Arc<dyn Stage>>,
     pub(super) receivers: Vec<Base>,
@@ -209,9 +218,12 @@ impl Running {
             mirrors: Mirrors::new(config.telemetry.events.clone()),
             last: Last::default(),
             telemetry_settings: config.telemetry,
+            health_check_settings: config.health_checks,
             board: Arc::default(),
             shared,
+            health: Health::new(),
             surface: None,
+            health_checks: Vec::new(),
             exporters: Vec::new(),
             stages: Vec::new(),
             receivers: Vec::new(),
@@ -238,9 +250,7 @@ impl Running {
             // Nothing is ever sent: it ends when the last component lets go. A caller may go away and come back.
             while unready.recv().await.is_some() {}
             self.unready = None;
-            if let Some(surface) = &self.surface {
-                surface.health().ready();
-            }
+            self.health.ready();
             let took = self.began.elapsed();
             self.shared.telemetry.service().ready(took);
             self.shared.events.emit(|| Draft::new(ServiceEvent::Ready {}).lasting(took));
@@ -282,6 +292,11 @@ impl Running {
     /// Where the surface listens, if it is enabled.
     pub fn surface_address(&self) -> Option<std::net::SocketAddr> {
         self.surface.as_ref().map(Serving::local_addr)
+    }
+
+    /// Where each `health_check` listens, in the order of the configuration.
+    pub fn health_check_addresses(&self) -> Vec<std::net::SocketAddr> {
+        self.health_checks.iter().map(Serving::local_addr).collect()
     }
 
     /// Stops everything, in order. What is not delivered within `service.drain_timeout` is counted as dropped.

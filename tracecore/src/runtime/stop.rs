@@ -28,15 +28,15 @@ pub(super) async fn stop(mut running: Running, deadline: Instant) {
     tracing::info!("tracecore stopping");
     let began = Instant::now();
     running.shared.events.emit(|| Draft::new(ServiceEvent::Stopping {}));
-    if let Some(surface) = &running.surface {
-        surface.health().draining();
-    }
+    running.health.draining();
     stop_components(&mut running, deadline).await;
     let surface = async {
-        if let Some(mut surface) = running.surface.take() {
-            surface.shutdown(Instant::now() + SHUTDOWN_BUDGET).await;
-            abort(&mut running.sampler).await;
-        }
+        let deadline = Instant::now() + SHUTDOWN_BUDGET;
+        let served = running.surface.iter_mut().chain(&mut running.health_checks);
+        join_all(served.map(|serving| serving.shutdown(deadline))).await;
+        running.surface = None;
+        running.health_checks.clear();
+        abort(&mut running.sampler).await;
     };
     // Side by side: together they may not take longer than the surface alone.
     tokio::join!(surface, running.shared.telemetry.stop(Instant::now() + FLUSH_BUDGET));

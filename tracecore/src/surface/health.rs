@@ -4,14 +4,16 @@
 //! while the queues drain. `/readyz` asks whether the process does its work: 200 between the end of the start and the
 //! request to stop, except while the service behind says that it is not. A degraded component does not change the first.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 
 use super::routes::reply;
 use crate::net::media::{Accepted, accept};
+use crate::time::Instant;
 
 /// How far the process has come. It only moves forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,7 +34,14 @@ impl State {
 
 /// The state that the runtime drives and the probes report. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Health(Arc<AtomicU8>);
+pub struct Health(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    state: AtomicU8,
+    /// When it became ready.
+    since: OnceLock<Instant>,
+}
 
 impl Health {
     /// A process that starts.
@@ -42,6 +51,7 @@ impl Health {
 
     /// Every component has started. Without effect once a stop was asked for: a late start is no readiness.
     pub fn ready(&self) {
+        self.0.since.get_or_init(Instant::now);
         self.advance(State::Ready);
     }
 
@@ -55,14 +65,19 @@ impl Health {
         self.advance(State::Stopped);
     }
 
+    /// For how long it has been ready; `None` if it has not been.
+    pub(super) fn uptime(&self) -> Option<Duration> {
+        self.0.since.get().map(Instant::elapsed)
+    }
+
     /// The state now.
     pub fn state(&self) -> State {
-        State::ALL[usize::from(self.0.load(Ordering::Relaxed))]
+        State::ALL[usize::from(self.0.state.load(Ordering::Relaxed))]
     }
 
     /// Nothing else is published with the state, so relaxed order is enough.
     fn advance(&self, state: State) {
-        self.0.fetch_max(state as u8, Ordering::Relaxed);
+        self.0.state.fetch_max(state as u8, Ordering::Relaxed);
     }
 
     pub(super) fn healthz(&self) -> Probe {

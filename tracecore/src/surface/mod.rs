@@ -1,4 +1,5 @@
-//! The telemetry surface: `/metrics`, `/healthz`, `/readyz` and `/status` on one listener.
+//! The telemetry surface: `/metrics`, `/healthz`, `/readyz` and `/status` on one listener; and the Collector's
+//! `health_check` on others.
 //!
 //! [`Surface::bind`] takes the port, [`Surface::serve`] answers on it, [`Serving::shutdown`] ends it: a surface that
 //! never got its port cannot be served, and one that is not served needs no shutdown. warp routes and replies;
@@ -10,6 +11,7 @@
 //! Deliberately absent: TLS and authentication, which will come for all servers at once.
 
 mod health;
+mod health_check;
 mod routes;
 mod status;
 #[cfg(test)]
@@ -22,6 +24,7 @@ use std::time::Duration;
 use tracing::{error_span, info};
 
 pub use health::{Health, State};
+pub use health_check::HealthCheck;
 pub use status::{Inspect, WindowError};
 
 use crate::exposition::Format;
@@ -138,6 +141,22 @@ impl<L: Accept> Surface<L> {
         let Paths { metrics, healthz, readyz, status } = &paths;
         info!(metrics, healthz, readyz, status, "serving metrics and health");
         let service = routes::service(paths, health.clone(), gather, inspect, Arc::clone(&observer));
+        let server = Server::start(self.listener, service, Limits::default(), observer);
+        Serving { server, health }
+    }
+
+    /// Starts to answer as the Collector's `health_check` does, with what `health` says from now on, and nothing else.
+    pub fn serve_health_check(
+        self,
+        check: HealthCheck,
+        health: Health,
+        inspect: Arc<dyn Inspect>,
+        observer: Arc<dyn Observer>,
+    ) -> Serving {
+        let listen = self.listener.local_addr();
+        let _in_span = error_span!("surface", %listen).entered();
+        info!(path = check.path, "serving health_check");
+        let service = routes::health_check(check, health.clone(), inspect);
         let server = Server::start(self.listener, service, Limits::default(), observer);
         Serving { server, health }
     }

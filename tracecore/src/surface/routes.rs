@@ -19,7 +19,7 @@ use warp::reject::{MethodNotAllowed, Rejection};
 use warp::{Filter, Reply};
 
 use super::health::Probe;
-use super::{Gather, Health, Inspect, Observer, Paths, status};
+use super::{Gather, Health, HealthCheck, Inspect, Observer, Paths, status};
 use crate::exposition::Format;
 use crate::net::HttpService;
 use crate::net::media::accept;
@@ -63,6 +63,14 @@ pub(super) fn service(
     warp::service(routes)
 }
 
+/// What `health_check` serves, as a service: it asks what the route `/readyz` asks.
+pub(super) fn health_check(check: HealthCheck, health: Health, inspect: Arc<dyn Inspect>) -> impl HttpService {
+    let check = Arc::new(check);
+    let at = Arc::clone(&check);
+    let respond = move |_: &HeaderMap, _: &str| check.respond(&health, &inspect);
+    warp::service(endpoint_where(SurfaceRoute::Readyz, move |path| at.is_at(path), respond).recover(refuse))
+}
+
 /// A probe's answer, and its mention.
 fn answer(inspect: &dyn Inspect, check: &'static str, probe: Probe, headers: &HeaderMap) -> Response<Bytes> {
     inspect.probed(check, probe.has_passed());
@@ -91,9 +99,18 @@ fn endpoint(
     respond: impl Fn(&HeaderMap, &str) -> Response<Bytes> + Clone + Send + Sync + 'static,
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone + Send + Sync + 'static {
     let path: Arc<str> = path.into();
+    endpoint_where(route, move |asked| asked == &*path, respond)
+}
+
+/// The same on every path of which this holds.
+fn endpoint_where(
+    route: SurfaceRoute,
+    is_at: impl Fn(&str) -> bool + Clone + Send + Sync + 'static,
+    respond: impl Fn(&HeaderMap, &str) -> Response<Bytes> + Clone + Send + Sync + 'static,
+) -> impl Filter<Extract = (Response<Bytes>,), Error = Rejection> + Clone + Send + Sync + 'static {
     warp::path::full()
         .and_then(move |asked: FullPath| {
-            ready(if asked.as_str() == &*path { Ok(()) } else { Err(warp::reject::not_found()) })
+            ready(if is_at(asked.as_str()) { Ok(()) } else { Err(warp::reject::not_found()) })
         })
         .untuple_one()
         .and(warp::get().or(warp::head()).unify())

@@ -22,7 +22,7 @@ pub trait Inspect: Send + Sync + 'static {
     /// Whether a service that has started is ready.
     fn is_ready(&self) -> bool;
 
-    /// A probe was answered. `check` is `healthz` or `readyz`, wherever these are mounted.
+    /// A probe was answered. `check` is `healthz`, `readyz` (wherever these are mounted) or `health_check`.
     fn probed(&self, check: &'static str, passed: bool);
 }
 

@@ -64,7 +64,7 @@ pub use self::labels::{
     SurfaceRoute,
 };
 pub use self::level::Level;
-pub use self::logging::init_logging;
+pub use self::logging::{Log, LogLevel, init_logging};
 pub use self::pipeline::PipelineTelemetry;
 pub(crate) use self::process::resident_bytes;
 pub use self::processor::ProcessorTelemetry;

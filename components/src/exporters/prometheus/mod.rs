@@ -77,6 +77,8 @@ struct Config {
     /// without suffixes the text format is all there is.
     #[default(true)]
     add_metric_suffixes: bool,
+    /// The same in the words of newer files, which hold where both are written.
+    translation_strategy: Option<Translation>,
     /// Whether a scraper that asks for OpenMetrics gets it.
     #[default(true)]
     enable_open_metrics: bool,
@@ -89,6 +91,18 @@ struct Config {
     /// How many series are shown at most; a histogram is one. Points of further series are counted and dropped.
     #[default(MAX_SERIES)]
     max_series: NonZeroUsize,
+}
+
+/// What the names of metrics become, in the Collector's words. Names in UTF-8 are not among them.
+#[config]
+#[derive(Copy, PartialEq, Eq)]
+enum Translation {
+    /// Other characters become `_`, and suffixes are added.
+    #[value("UnderscoreEscapingWithSuffixes")]
+    WithSuffixes,
+    /// Other characters become `_`.
+    #[value("UnderscoreEscapingWithoutSuffixes")]
+    WithoutSuffixes,
 }
 
 /// Attributes of the resource as labels.
@@ -194,7 +208,7 @@ impl Exporter for Prometheus {
         tracing::info!(component = %cx.id(), listen = %listener.local_addr(), path = PATH, "serving metrics for scraping");
         let held = ingest::lock(&self.store).held();
         cx.telemetry.series.read_with((), move || held.load(Ordering::Relaxed) as f64);
-        let open_metrics = self.config.enable_open_metrics && self.config.add_metric_suffixes;
+        let open_metrics = self.config.enable_open_metrics && self.config.adds_suffixes();
         let scrape = Scrape { store: Arc::clone(&self.store), open_metrics };
         let service = metrics_service(PATH, Arc::new(scrape), Arc::new(()));
         cx.serve(listener, service, Limits::default());
@@ -223,6 +237,10 @@ impl Exporter for Prometheus {
 }
 
 impl Config {
+    fn adds_suffixes(&self) -> bool {
+        self.translation_strategy.map_or(self.add_metric_suffixes, |strategy| strategy == Translation::WithSuffixes)
+    }
+
     fn settings(&self) -> Settings {
         let resource = match &self.resource_to_telemetry_conversion {
             ResourceToTelemetry { enabled: false, .. } => ResourceLabels::None,
@@ -231,7 +249,7 @@ impl Config {
         };
         let constant = self.const_labels.clone();
         Settings {
-            naming: Naming::new(self.namespace.as_deref(), self.add_metric_suffixes),
+            naming: Naming::new(self.namespace.as_deref(), self.adds_suffixes()),
             labelling: Labelling { constant, scope: !self.without_scope_info, resource },
             max_series: self.max_series.get(),
             expiration: self.metric_expiration.get(),

@@ -80,6 +80,7 @@ fn config() -> Config {
         namespace: None,
         send_timestamps: false,
         add_metric_suffixes: true,
+        translation_strategy: None,
         enable_open_metrics: true,
         without_scope_info: false,
         resource_to_telemetry_conversion: ResourceToTelemetry::default(),

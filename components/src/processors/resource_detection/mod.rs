@@ -75,10 +75,22 @@ enum Detector {
 /// Settings of the detector `system`.
 #[config]
 struct System {
+    /// Where the name of the host comes from. Nobody else is asked, so there is one choice.
+    #[default(vec![HostnameSource::Os])]
+    #[expect(dead_code, reason = "there is one choice")]
+    hostname_sources: Vec<HostnameSource>,
     /// Switches attributes on and off. On without it: `host.name` and `os.type`; off: `host.id`, `host.arch`, `os.name`,
     /// `os.version` and `os.description`.
     #[default(BTreeMap::new())]
     resource_attributes: BTreeMap<String, Switch>,
+}
+
+/// Where the name of the host comes from.
+#[config]
+#[derive(Copy)]
+enum HostnameSource {
+    /// The operating system.
+    Os,
 }
 
 /// Whether an attribute is written.

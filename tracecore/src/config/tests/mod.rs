@@ -1,6 +1,7 @@
 //! The behaviour of configuration through its public surface.
 
 mod batch_processor;
+mod collector;
 mod deserialize;
 mod hostile;
 mod load;

@@ -31,6 +31,7 @@ pub use mount_path::{MountPath, MountPathError};
 pub use named::Named;
 pub(crate) use named::OFF_UNLESS_NAMED;
 pub use pattern::{Pattern, PatternError};
+pub(super) use planned::NoEffect;
 pub use planned::{ClientAuth, Profiles, Proxy, ServerAuth, ServerTls};
 pub use ratio::{Ratio, RatioError};
 pub use secret::Secret;

@@ -1,17 +1,41 @@
 //! What the Collector has and tracecore has not yet, in the places where people write it.
 //!
 //! A key that is refused as unknown looks like a typing error, and a server that was to be encrypted must not start in
-//! clear text.
+//! clear text. What can be done without is read and has no effect, and whoever reads it says so.
 
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
+/// Anything, without effect.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct NoEffect;
+
+impl<'de> Deserialize<'de> for NoEffect {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        de::IgnoredAny::deserialize(deserializer).map(|_| NoEffect)
+    }
+}
+
+impl JsonSchema for NoEffect {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "NoEffect".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({})
+    }
+}
+
 macro_rules! planned {
     ($(#[$doc:meta])* $name:ident, $refusal:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug)]
+        #[derive(Clone, Copy, Debug, PartialEq)]
         pub enum $name {}
 
         impl<'de> Deserialize<'de> for $name {

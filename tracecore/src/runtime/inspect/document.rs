@@ -10,7 +10,7 @@ use crate::queue::{Fill, Sizer, Snapshot};
 use crate::runtime::Place;
 use crate::status::{LastError, State};
 use crate::telemetry::ComponentState;
-use crate::time::{Duration, Instant, unix_nanos};
+use crate::time::{Duration, Instant, rfc3339};
 
 /// The whole.
 #[derive(Serialize)]
@@ -204,12 +204,6 @@ pub(super) fn place_of(role: Role) -> usize {
 /// To a millionth: more digits are noise to a reader.
 pub(super) fn rounded(number: f64) -> f64 {
     (number * 1e6).round() / 1e6
-}
-
-/// To the millisecond, in UTC. A clock that stands before 1970 or after 2554 shows these.
-fn rfc3339(time: SystemTime) -> String {
-    let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(unix_nanos(time));
-    humantime::format_rfc3339_millis(time).to_string()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]

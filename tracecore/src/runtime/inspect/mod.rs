@@ -14,13 +14,13 @@ use tokio::time::{MissedTickBehavior, interval_at};
 use self::document::{Component, Counts, Document, Pipeline, Pipelines, Window, place_of, rounded};
 use self::history::{History, SLOT, Sample};
 use super::Board;
-use crate::config::{Period, Readiness, Telemetry};
+use crate::config::{HealthCheck, Period, Readiness, Telemetry};
 use crate::cx::Shared;
 use crate::events::{Draft, Events, ServiceEvent};
 use crate::exposition::{self, from_prometheus};
 use crate::memory::{Memory, Pressure};
-use crate::net::BindError;
-use crate::surface::{Health, Inspect, Paths, Serving, Surface, WindowError};
+use crate::net::{BindError, Bound};
+use crate::surface::{self, Health, Inspect, Paths, Serving, Surface, WindowError};
 use crate::telemetry::{ComponentState, ComponentStates};
 use crate::time::Instant;
 
@@ -28,7 +28,7 @@ use crate::time::Instant;
 const DEFAULT_WINDOW: Period = Period::minutes(1);
 
 /// What a service says of itself.
-struct Inspection {
+pub(super) struct Inspection {
     board: Arc<Board>,
     events: Events,
     memory: Memory,
@@ -44,7 +44,8 @@ struct Inspection {
 pub(super) async fn serve_surface(
     settings: &Telemetry,
     shared: &Shared,
-    board: &Arc<Board>,
+    inspection: &Arc<Inspection>,
+    health: &Health,
     sampler: &mut JoinSet<()>,
 ) -> Result<Option<Serving>, BindError> {
     if !settings.enabled {
@@ -62,10 +63,24 @@ pub(super) async fn serve_surface(
         // Nothing is left out: the names were checked when the families were made.
         let _omitted = exposition::encode(&from_prometheus(&source.gather()), format, out);
     };
-    let inspection = Arc::new(Inspection::new(settings, shared, Arc::clone(board)));
-    sampler.spawn(sample(Arc::clone(&inspection)));
+    sampler.spawn(sample(Arc::clone(inspection)));
     let observer = Arc::new(shared.telemetry.surface());
-    Ok(Some(surface.serve(paths, Health::new(), Arc::new(gather), inspection, observer)))
+    Ok(Some(surface.serve(paths, health.clone(), Arc::new(gather), Arc::clone(inspection) as _, observer)))
+}
+
+/// Serves one `health_check`.
+pub(super) async fn serve_health_check(
+    HealthCheck { id, settings }: &HealthCheck,
+    shared: &Shared,
+    inspection: &Arc<Inspection>,
+    health: &Health,
+) -> Result<Serving, BindError> {
+    let bound = Bound::bind(&settings.endpoint.to_string()).await;
+    let bound = bound.map_err(|error| error.for_setting(format!("extensions.{id}.endpoint")))?;
+    let bodies = settings.response_body.clone().map(|body| (body.healthy.into(), body.unhealthy.into()));
+    let check = surface::HealthCheck { path: settings.path.to_string(), bodies, clock: shared.clock.clone() };
+    let observer = Arc::new(shared.telemetry.surface());
+    Ok(Surface::on(bound).serve_health_check(check, health.clone(), Arc::clone(inspection) as _, observer))
 }
 
 /// Takes a sample now and then.
@@ -80,7 +95,7 @@ async fn sample(inspection: Arc<Inspection>) {
 }
 
 impl Inspection {
-    fn new(settings: &Telemetry, shared: &Shared, board: Arc<Board>) -> Self {
+    pub(super) fn new(settings: &Telemetry, shared: &Shared, board: Arc<Board>) -> Self {
         let node = shared.resource.iter().find(|(key, _)| key == "host.name").map(|(_, value)| value.clone());
         let began = Instant::now();
         let retention = settings.status.retention;
