@@ -83,9 +83,9 @@ fn what_is_wrong_with_extensions_is_told_in_its_place() {
             "3:35: extensions.health_check.path: must be an absolute path starting with '/'",
         ),
         (
-            "extensions: {health_check: {paht: /}}",
+            "extensions: {health_check: {pth: /}}",
             "extensions: [health_check]",
-            "3:29: extensions.health_check.paht: unknown key \"paht\"; the known ones are `endpoint`, `path`, `response_body`, \
+            "3:29: extensions.health_check.pth: unknown key \"pth\"; the known ones are `endpoint`, `path`, `response_body`, \
              `check_collector_pipeline`, `tls` and `auth` (did you mean `path`?)",
         ),
         (
