@@ -132,7 +132,14 @@ receivers:
 exporters:
   stdout:
   prometheus: {endpoint: 'localhost:8889'}
+extensions:
+  health_check:
+  health_check/two:
+    endpoint: localhost:13133
+  health_check/unused:
+    endpoint: localhost:13133
 service:
+  extensions: [health_check, health_check/two]
   pipelines:
     logs: {receivers: [otlp, otlp/free, otlp/freed], exporters: [stdout]}
     metrics: {receivers: [otlp/second], exporters: [prometheus]}
@@ -154,7 +161,9 @@ telemetry:
          receivers.otlp.protocols.grpc.endpoint (bad.yaml:4:7) listens on it",
         "error: bad.yaml:15:26: exporters.prometheus.endpoint: port 8889 is taken already: \
          receivers.otlp.protocols.http.endpoint (bad.yaml:5:24) listens on it",
-        "error: bad.yaml:22:11: telemetry.listen: port is taken already: receivers.otlp.protocols.grpc.endpoint \
+        "error: bad.yaml:19:15: extensions.health_check/two.endpoint: port 13133 is taken already: \
+         extensions.health_check.endpoint (bad.yaml:17:3) listens on it",
+        "error: bad.yaml:29:11: telemetry.listen: port is taken already: receivers.otlp.protocols.grpc.endpoint \
          (bad.yaml:4:7) listens on it (value from env:TRACECORE_TEST_LISTEN)",
     ];
     assert_eq!(told, expected, "{log}");
@@ -163,6 +172,7 @@ telemetry:
     let apart = text.replace("enabled: true", "enabled: false");
     let apart =
         apart.replace("receivers: [otlp/second]", "receivers: [otlp]").replace("localhost:8889", "localhost:8890");
+    let apart = apart.replace("extensions: [health_check, health_check/two]", "extensions: [health_check/two]");
     let Ended { code, log, .. } = validate(&apart);
     assert_eq!(code, Some(0), "{log}");
 }

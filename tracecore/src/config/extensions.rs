@@ -9,6 +9,8 @@ use super::error::ConfigError;
 use super::fault::{meant, nearest};
 use super::id::ComponentId;
 use super::model::Component;
+use super::node::Node;
+use super::origin::Origin;
 use super::value::{Endpoint, MountPath, NoEffect, ServerAuth, ServerTls};
 
 const HEALTH_CHECK: &str = "health_check";
@@ -35,6 +37,8 @@ pub struct HealthCheck {
     pub id: ComponentId,
     /// What is answered, and where.
     pub settings: HealthCheckSettings,
+    /// Where its endpoint is written, or what it is a default of.
+    pub(crate) origin: Origin,
 }
 
 /// Whether the service is ready, on a port of its own, as the Collector's `health_check` extension answers.
@@ -113,7 +117,8 @@ pub(super) fn read(
             let message = "is defined but not named by service.extensions, so it is unused";
             warnings.push(ConfigError::warning(path, origin, message));
         } else {
-            served.push(HealthCheck { id: id.clone(), settings: settings_read });
+            let origin = settings.get("endpoint").map_or(origin, Node::origin).clone();
+            served.push(HealthCheck { id: id.clone(), settings: settings_read, origin });
         }
     }
     served

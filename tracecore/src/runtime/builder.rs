@@ -6,7 +6,9 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::Service;
-use crate::config::{Config, ConfigError, ConfigErrors, Lines, Listen, Loaded, Origin, Severity, collisions};
+use crate::config::{
+    Config, ConfigError, ConfigErrors, HealthCheck, Lines, Listen, Loaded, Origin, Severity, collisions,
+};
 use crate::cx::{Drain, Offloads, Resources, Shared};
 use crate::events::Events;
 use crate::graph::{Graph, check_unused};
@@ -136,6 +138,11 @@ impl Builder {
             let (endpoint, origin) = (config.telemetry.listen.clone(), surface.clone());
             listens.push(Listen { endpoint, path: SURFACE.to_owned(), origin });
         }
+        listens.extend(config.health_checks.iter().map(|HealthCheck { id, settings, origin }| Listen {
+            endpoint: settings.endpoint.clone(),
+            path: format!("extensions.{id}.endpoint"),
+            origin: origin.clone(),
+        }));
         problems.extend(collisions(listens, lines));
         if self.strict {
             problems.iter_mut().for_each(|problem| problem.severity = Severity::Error);

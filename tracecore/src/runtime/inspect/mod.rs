@@ -70,7 +70,7 @@ pub(super) async fn serve_surface(
 
 /// Serves one `health_check`.
 pub(super) async fn serve_health_check(
-    HealthCheck { id, settings }: &HealthCheck,
+    HealthCheck { id, settings, .. }: &HealthCheck,
     shared: &Shared,
     inspection: &Arc<Inspection>,
     health: &Health,
