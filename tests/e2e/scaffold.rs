@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{fs, str};
 
-use crate::http::get;
+use crate::http::{get, value};
 use crate::process::{Ended, Process, eventually, root};
 use crate::scarcity::free_address;
 
@@ -101,8 +101,8 @@ fn a_new_receiver_is_on_metrics_after_ten_lines() {
     collect.current_dir(&tree).args(["collect", "--config", "docs/examples/thermal.yaml"]);
     let mut process = Process::start(collect.args(["--set", &endpoint, "--set", &path]));
     process.logs("component started component=thermal");
-    let value = "\nthermal_temperature_celsius 61.5\n";
     let url = format!("http://{address}/metrics");
-    let scraped = eventually("the value is shown", || Some(get(&url).body).filter(|text| text.contains(value)));
+    let shown = |text: &String| value(text, "thermal_temperature_celsius{").is_some_and(|celsius| celsius == 61.5);
+    let scraped = eventually("the value is shown", || Some(get(&url).body).filter(shown));
     assert!(scraped.contains("# HELP thermal_temperature_celsius Temperature of the zone.\n"), "{scraped}");
 }
