@@ -70,6 +70,7 @@ impl fmt::Display for Breach {
 /// A component that is to show that it keeps the contract.
 ///
 /// ```
+/// use tracecore::component::Role;
 /// use tracecore::prelude::*;
 /// use tracecore::registry::Registry;
 /// use tracecore::testing::Conformance;
@@ -90,10 +91,9 @@ impl fmt::Display for Breach {
 ///
 /// // In a test, for each entry of the registry; here for one of them.
 /// let registry = Registry::linked().expect("components are linked");
-/// for entry in registry.iter().filter(|entry| entry.name == "lenient") {
-///     let breaches = Conformance::of(entry).check();
-///     assert!(breaches.is_empty(), "{entry:?}: {breaches:?}");
-/// }
+/// let entry = registry.find(Role::Processor, "lenient").expect("it is declared above");
+/// let breaches = Conformance::of(entry).check();
+/// assert!(breaches.is_empty(), "{breaches:?}");
 /// ```
 pub struct Conformance {
     entry: &'static Entry,
