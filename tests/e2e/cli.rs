@@ -185,6 +185,11 @@ fn docs_prints_the_pages_that_are_committed() {
         let printed = run(&mut tracecore(["docs", name]));
         assert_eq!((printed.code, printed.out.as_str()), (Some(0), page.trim_end()), "{}", printed.log);
     }
+    let taken = folder.path().join("a-file");
+    fs::write(&taken, "").expect("a file");
+    let refused = run(&mut tracecore(["docs", "--output", &taken.display().to_string()]));
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.log.contains(&format!("cannot write {}", taken.display())), "{}", refused.log);
     let unknown = run(&mut tracecore(["docs", "receiver/otpl"]));
     assert_eq!(unknown.code, Some(2));
     assert!(unknown.log.contains("no component \"receiver/otpl\""), "{}", unknown.log);
@@ -264,7 +269,7 @@ fn every_example_of_a_help_text_is_taken() {
 #[test]
 fn help_says_what_exit_codes_mean() {
     assert!(help(&[]).contains("Exit codes:\n  0  done"));
-    for command in ["collect", "validate", "version"] {
+    for command in ["collect", "validate", "docs", "version"] {
         let help = help(&[command]);
         assert!(help.contains("Examples:\n") && help.contains("Exit codes:\n  0"), "{help}");
     }

@@ -168,6 +168,13 @@ telemetry:
     ];
     assert_eq!(told, expected, "{log}");
 
+    // A file of the Collector says in its own words where the surface listens.
+    let (theirs, _) = text.split_once("telemetry:\n").expect("the section is there");
+    let theirs = theirs.replace("service:\n", "service:\n  telemetry: {metrics: {address: 'localhost:4317'}}\n");
+    let Ended { log, .. } = validate(&theirs);
+    let expected = "service.telemetry.metrics: port 4317 is taken already: receivers.otlp.protocols.grpc.endpoint";
+    assert!(log.contains(expected), "{log}");
+
     // What is off, and what no pipeline uses, listens on nothing.
     let apart = text.replace("enabled: true", "enabled: false");
     let apart =

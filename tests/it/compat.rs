@@ -6,8 +6,8 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
 
 use serde_json::Value;
 use tracecore::component::Role;
@@ -16,7 +16,7 @@ use tracecore::registry::{Entry, Registry};
 use tracecore::runtime::{BuildError, Service};
 use tracecore::schema::configuration;
 
-use crate::generated::ours;
+use crate::generated::{is_as_generated, ours};
 
 /// Components that the Collector does not have.
 const NOT_THE_COLLECTORS: [&str; 3] = ["clock", "generator", "stdout"];
@@ -230,11 +230,5 @@ fn write_files(page: &mut String, samples: &[Sample]) {
 
 #[test]
 fn the_page_is_as_generated() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/COMPATIBILITY.md");
-    let page = page();
-    if env::var_os("UPDATE").is_some() {
-        fs::write(&path, &page).expect("ours to write");
-    }
-    let committed = fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(committed, page, "run `cargo xtask gen`: docs/COMPATIBILITY.md is out of date");
+    is_as_generated("docs/COMPATIBILITY.md", &page());
 }

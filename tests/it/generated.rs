@@ -22,6 +22,16 @@ fn committed(folder: &Path, extension: &str) -> BTreeMap<String, String> {
     ours.map(|path| (name(&path), fs::read_to_string(&path).expect("a readable file"))).collect()
 }
 
+/// Asserts that a file of the project is as it was made.
+pub(crate) fn is_as_generated(file: &str, generated: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
+    if env::var_os("UPDATE").is_some() {
+        fs::write(&path, generated).expect("ours to write");
+    }
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(committed, generated, "run `cargo xtask gen`: {file} is out of date");
+}
+
 /// Asserts that all files of a folder of the project that end so are these, and are as they were made.
 fn are_as_generated(folder: &str, extension: &str, generated: &BTreeMap<String, String>) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);

@@ -22,6 +22,11 @@ pub const INDEX: &str = "README.md";
 /// The page of all kinds of errors.
 pub const ERRORS: &str = "errors.md";
 
+/// Kinds that the runtime gives, whatever a component declares: it did not start, was too late, has too many series, was
+/// refused.
+pub(crate) const OF_THE_RUNTIME: [ErrorKind; 4] =
+    [ErrorKind::Init, ErrorKind::Io, ErrorKind::Cardinality, ErrorKind::Downstream];
+
 const GENERATED: &str =
     "<!-- Generated from the declarations of the components by `tracecore docs`: do not edit. -->\n\n";
 
@@ -157,11 +162,11 @@ fn kinds(entry: &Entry) -> String {
     let mut text = "\n## Errors\n\n".to_owned();
     let _ = writeln!(
         text,
-        "Kinds of its own, and those that the runtime adds for every {}: [{ERRORS}]({ERRORS}).\n",
-        entry.role
+        "What each means, with what to do: [{ERRORS}]({ERRORS}). The runtime may add {}.\n",
+        codes(OF_THE_RUNTIME.map(ErrorKind::as_str))
     );
     text += "| Kind | What happened |\n| --- | --- |\n";
-    for kind in ErrorKind::ALL.into_iter().filter(|kind| *kind == ErrorKind::Panic || entry.kinds.contains(kind)) {
+    for kind in entry.kinds.iter().chain([&ErrorKind::Panic]) {
         let _ = writeln!(text, "| [`{kind}`]({ERRORS}#{kind}) | {} |", kind.meaning());
     }
     text

@@ -48,7 +48,8 @@ macro_rules! kinds {
 kinds! {
     /// A connection to a source or a backend could not be made.
     Connect, "connect", "See whether the other side runs and can be reached from this node: its address, its name, a firewall, \
-        TLS. What an exporter could not send waits in its queue and is tried again; nothing is lost until that is full.";
+        TLS. What an exporter could not send waits in its queue and is tried again, for as long as \
+        `retry_on_failure.max_elapsed_time` says and until the queue is full.";
     /// Bytes arrived and could not be understood.
     Parse, "parse", "The other side sends, or a file holds, something else than the settings say. The log names what and where. It is \
         passed over and counted; what is understood goes on.";
@@ -62,7 +63,7 @@ kinds! {
     Read, "read", "A single device or file fails, the others are reported. If it lasts, look at that device; the log names it.";
     /// A bound on the number of series was reached.
     Cardinality, "cardinality", "There are more devices or attribute values than the bound allows; what is past it is left out. Raise the \
-        bound in the settings, or drop the attribute that makes them.";
+        bound if the component's settings have it, such as `max_series`, or drop the attribute that makes them.";
     /// The component panicked. The runtime alone gives this kind.
     Panic, "panic", "This is a defect: report it with the log line, which holds the message and the place. The component runs again after \
         a back-off; a batch that brings it about is dropped and counted with the reason `panic`.";
@@ -73,8 +74,8 @@ kinds! {
     Marshal, "marshal", "The backend refuses these data for good, and they are dropped and counted; the log has its answer. See whether the \
         exporter's encoding and the backend go together.";
     /// A write or a transfer failed.
-    Io, "io", "The connection broke, the other side was busy, or a disk is full. It is tried again; if it lasts, look at the other side \
-        and at the disk.";
+    Io, "io", "The connection broke, the other side was busy, or a disk is full. An exporter tries again, as `retry_on_failure` says; if it \
+        lasts, look at the other side and at the disk.";
 }
 
 impl ErrorKind {

@@ -71,6 +71,10 @@ pub(crate) enum Command {
         component: Option<String>,
     },
     /// Print the pages about the components of this program, as Markdown
+    ///
+    /// One for each, with its settings, what it measures and what can go wrong; a list of all; and every kind of error with
+    /// what to do about it. They are of exactly this program.
+    #[command(after_long_help = help::DOCS)]
     Docs {
         /// The page of one component, such as receiver/otlp; without it, the list of all
         #[arg(value_name = "ROLE/TYPE")]

@@ -46,10 +46,7 @@ pub(crate) fn version(args: &VersionArgs) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     };
     let bundle = Bundle::gather(args)?;
-    bundle.packed().and_then(|packed| fs::write(path, packed)).map_err(|error| {
-        let message = format!("error: cannot write {}: {error}", path.display());
-        Failure { message, code: 1 }
-    })?;
+    bundle.packed().and_then(|packed| fs::write(path, packed)).map_err(|error| Failure::unwritten(path, &error))?;
     report::line(&format!("written: {}\n\n{}", path.display(), bundle.readme().trim_end()));
     Ok(ExitCode::SUCCESS)
 }

@@ -76,6 +76,17 @@ Examples:
 An editor with yaml-language-server then helps with a configuration that begins with
   # yaml-language-server: $schema=./tracecore.schema.json";
 
+pub(crate) const DOCS: &str = "\
+Examples:
+  tracecore docs                     the list of all components
+  tracecore docs receiver/otlp
+  tracecore docs --output pages      every page as a file
+
+Exit codes:
+  0  printed, or written
+  1  a page could not be written
+  2  there is no such component, or the arguments are wrong";
+
 pub(crate) const VERSION: &str = "\
 Examples:
   tracecore version

@@ -8,10 +8,9 @@ mod help;
 mod report;
 
 use std::error::Error;
-use std::fmt::Display;
-use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
+use std::{fs, io};
 
 use clap::Parser;
 use tracecore::config::{self, ConfigErrors, Loaded, Node, Show, Source};
@@ -63,9 +62,9 @@ impl Failure {
         Failure { message, code: INVALID }
     }
 
-    /// What cannot be done with this file or folder.
-    fn named(what: impl Display, error: &(dyn Error + 'static)) -> Self {
-        Failure { message: format!("error: {what}: {}", tracecore::error::Report(error)), code: 1 }
+    /// A file or a folder that cannot be written.
+    fn unwritten(path: &Path, error: &io::Error) -> Self {
+        Failure { message: format!("error: cannot write {}: {error}", path.display()), code: 1 }
     }
 
     fn failed(error: &(dyn Error + 'static)) -> Self {
@@ -201,10 +200,11 @@ fn print_docs(component: Option<&str>, output: Option<&Path>) -> Result<ExitCode
     let registry = registry()?;
     match (component, output) {
         (_, Some(folder)) => {
-            let written = fs::create_dir_all(folder).and_then(|()| {
-                docs::pages(&registry).into_iter().try_for_each(|(name, page)| fs::write(folder.join(name), page))
-            });
-            written.map_err(|error| Failure::named(folder.display(), &error))?;
+            fs::create_dir_all(folder).map_err(|error| Failure::unwritten(folder, &error))?;
+            for (name, page) in docs::pages(&registry) {
+                let path = folder.join(name);
+                fs::write(&path, page).map_err(|error| Failure::unwritten(&path, &error))?;
+            }
         }
         (Some(wanted), None) => report::line(docs::component(find(&registry, wanted)?).trim_end()),
         (None, None) => report::line(docs::index(&registry).trim_end()),

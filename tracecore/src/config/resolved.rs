@@ -243,7 +243,15 @@ fn write_value(value: &Resolved, indent: usize, show: Show, text: &mut String) {
             text.push('\n');
             for item in items {
                 let _ = write!(text, "{:indent$}-", "", indent = indent + 2);
-                write_value(item, indent + 2, show, text);
+                match &item.shown {
+                    // Its first key stands behind the dash.
+                    Shown::Mapping(entries) if !entries.is_empty() => {
+                        let mut below = String::new();
+                        write_mapping(entries, indent + 4, show, &mut below);
+                        let _ = write!(text, " {}", below.trim_start());
+                    }
+                    _ => write_value(item, indent + 2, show, text),
+                }
             }
         }
         Shown::Mapping(entries) => {

@@ -6,7 +6,7 @@
 
 use std::error::Error;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -20,7 +20,10 @@ use crate::memory::Arriving;
 /// [`Limits::body_bytes`](super::Limits::body_bytes), which the handler answers with 413, and with [`NoMemory`] once there is
 /// none for it, which it answers so that the client comes again.
 pub struct RequestBody {
-    inner: Limited<Incoming>,
+    /// There until it is dropped.
+    inner: Option<Limited<Incoming>>,
+    /// Where it goes if it is dropped before its end.
+    unread: Option<Unread>,
     observer: Arc<dyn Observer>,
     /// What the request takes beside its body.
     beside: usize,
@@ -37,9 +40,53 @@ const WAITING_BYTES: usize = 20 * 1024;
 #[error("there is no memory for the request now")]
 pub struct NoMemory;
 
+/// Where the rest of a body is left whose request is answered without it, for the connection to read and to forget: a
+/// client of HTTP/1 that is still sending when its connection is closed may never hear the answer.
+#[derive(Clone, Default)]
+pub(super) struct Unread(Arc<Mutex<Option<Limited<Incoming>>>>);
+
+impl Unread {
+    /// Whether there is a rest.
+    pub(super) fn is_there(&self) -> bool {
+        self.lock().is_some()
+    }
+
+    /// Reads on, up to the limit of the body. Ready once there is no rest.
+    pub(super) fn poll_forget(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut rest = self.lock();
+        while let Some(body) = rest.as_mut() {
+            match ready!(Pin::new(body).poll_frame(cx)) {
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => *rest = None,
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Nothing more is read: the connection ends.
+    pub(super) fn give_up(&self) {
+        *self.lock() = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Limited<Incoming>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl RequestBody {
-    pub(super) fn new(body: Incoming, limit: usize, head: usize, observer: Arc<dyn Observer>) -> Self {
-        RequestBody { inner: Limited::new(body, limit), observer, beside: head + WAITING_BYTES, held: None }
+    pub(super) fn new(
+        body: Incoming,
+        unread: Option<Unread>,
+        limit: usize,
+        head: usize,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        let inner = Some(Limited::new(body, limit));
+        RequestBody { inner, unread, observer, beside: head + WAITING_BYTES, held: None }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
     /// Charges a piece behind which more will come, and with the first one what is beside the body.
@@ -62,13 +109,14 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Box<dyn Error + Send + Sync>>>> {
-        let frame = Pin::new(&mut self.inner).poll_frame(cx);
+        let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
+        let frame = Pin::new(inner).poll_frame(cx);
         if frame.is_pending() && self.held.is_none() {
             self.charge(0)?;
         }
         let frame = ready!(frame);
         let coming = match &frame {
-            Some(Ok(frame)) if !self.inner.is_end_stream() => frame.data_ref().map_or(0, Bytes::len),
+            Some(Ok(frame)) if !self.is_whole() => frame.data_ref().map_or(0, Bytes::len),
             _ => 0,
         };
         if coming > 0 {
@@ -78,10 +126,18 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.is_whole()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.as_ref().map_or_else(SizeHint::default, Body::size_hint)
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if let Some(unread) = self.unread.take().filter(|_| !self.is_whole()) {
+            *unread.lock() = self.inner.take();
+        }
     }
 }

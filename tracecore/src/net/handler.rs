@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, EXPECT};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Incoming};
 use tower::{Service, ServiceExt};
 use tracing::{debug, error};
 
+use super::body::Unread;
 use super::{Limits, Observer, RequestBody, Route};
 
 /// Why the body of an answer ended before its end.
@@ -60,12 +61,16 @@ where
 pub(super) async fn guarded<S: HttpService>(
     service: S,
     request: Request<Incoming>,
+    unread: Option<Unread>,
     limits: Limits,
     observer: Arc<dyn Observer>,
 ) -> Result<Response<S::Body>, LastWord> {
-    refuse(&request, limits)?;
+    let refused = refuse(&request, limits);
     let head = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    let request = request.map(|body| RequestBody::new(body, limits.body_bytes, head, Arc::clone(&observer)));
+    // Who asks first does not send what it hears is not wanted.
+    let unread = unread.filter(|_| !request.headers().contains_key(EXPECT));
+    let request = request.map(|body| RequestBody::new(body, unread, limits.body_bytes, head, Arc::clone(&observer)));
+    refused?;
     let handled = AssertUnwindSafe(service.handle(request)).catch_unwind();
     handled.await.map_err(|panic| {
         observer.handler_panicked();

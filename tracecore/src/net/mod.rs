@@ -67,6 +67,10 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(35);
 /// How long a client may take none of the answer's bytes. Also what is left for writing once [`REQUEST_TIMEOUT`] is over.
 pub const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long the rest of a body is read, and forgotten, whose request is answered without it. A client of HTTP/1 that sends
+/// while its connection is closed may never hear the answer: a refusal that asks it to come again, for one.
+pub const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Bytes of request line and headers. A scrape sends about 500; proxies commonly allow 8 KiB.
 pub const MAX_HEADER_BYTES: usize = 8 * 1024;
 

@@ -17,8 +17,9 @@ use crate::registry::Registry;
 use crate::telemetry::{BuildInfo, Resource, SelfTelemetry, TelemetryError};
 use crate::time::Clock;
 
-/// Where the surface listens.
+/// Where the surface listens, and where files of the Collector say so.
 const SURFACE: &str = "telemetry.listen";
+const SURFACE_OF_COLLECTOR: &str = "service.telemetry.metrics";
 
 /// What a service is built with, besides its configuration.
 pub struct Builder {
@@ -105,8 +106,8 @@ impl Builder {
     /// # Errors
     /// All problems of the configuration at once.
     pub fn build(self, config: Config, registry: &Registry) -> Result<Service, BuildError> {
-        let (surface, lines) = (Origin::whole("configuration"), Lines::default());
-        self.wire(config, registry, Vec::new(), &surface, &lines)
+        let (origin, lines) = (Origin::whole("configuration"), Lines::default());
+        self.wire(config, registry, Vec::new(), (SURFACE, &origin), &lines)
     }
 
     /// As [`build`](Builder::build), from what was loaded.
@@ -114,18 +115,21 @@ impl Builder {
     /// # Errors
     /// All problems of the configuration at once, those of its loading among them, each with its line.
     pub fn build_loaded(self, loaded: Loaded, registry: &Registry) -> Result<Service, BuildError> {
-        let surface = loaded.root().nearest_to(SURFACE).origin().clone();
+        let root = loaded.root();
+        let is_ours = root.get("telemetry").is_some_and(|section| !section.is_null());
+        let surface = if is_ours { SURFACE } else { SURFACE_OF_COLLECTOR };
+        let origin = root.nearest_to(surface).origin().clone();
         let (config, errors, lines) = loaded.read();
-        self.wire(config, registry, errors, &surface, &lines)
+        self.wire(config, registry, errors, (surface, &origin), &lines)
     }
 
-    /// `surface` is where its address is written.
+    /// `surface` is the setting that has its address, and where that is written.
     fn wire(
         self,
         mut config: Config,
         registry: &Registry,
         mut errors: Vec<ConfigError>,
-        surface: &Origin,
+        (surface, surface_origin): (&str, &Origin),
         lines: &Lines,
     ) -> Result<Service, BuildError> {
         let mut problems = std::mem::take(&mut config.warnings);
@@ -135,8 +139,8 @@ impl Builder {
         check_unused(&config, registry, &mut problems);
         let mut listens = graph.listens();
         if config.telemetry.enabled {
-            let (endpoint, origin) = (config.telemetry.listen.clone(), surface.clone());
-            listens.push(Listen { endpoint, path: SURFACE.to_owned(), origin });
+            let (endpoint, origin) = (config.telemetry.listen.clone(), surface_origin.clone());
+            listens.push(Listen { endpoint, path: surface.to_owned(), origin });
         }
         listens.extend(config.health_checks.iter().map(|HealthCheck { id, settings, origin }| Listen {
             endpoint: settings.endpoint.clone(),

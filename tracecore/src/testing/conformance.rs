@@ -17,7 +17,7 @@ use super::ceiling::within_ceiling;
 use super::{RecordingExporter, ScriptedReceiver, TestService, logs, metrics, registry, spans};
 use crate::component::Role;
 use crate::config::{self, Source};
-use crate::docs::full_example;
+use crate::docs::{OF_THE_RUNTIME, full_example};
 use crate::emit::{Refusal, Verdict};
 use crate::error::{ErrorKind, Report};
 use crate::events::{Event, ServiceEvent};
@@ -259,9 +259,6 @@ impl Conformance {
         if settled.state == State::Ok { Ok(()) } else { Err(format!("after its restart it is {:?}", *settled)) }
     }
 }
-
-/// Kinds of errors that the runtime gives, whatever the component declares.
-const OF_THE_RUNTIME: [ErrorKind; 4] = [ErrorKind::Init, ErrorKind::Io, ErrorKind::Cardinality, ErrorKind::Downstream];
 
 fn errors(role: Role) -> &'static str {
     match role {

@@ -5,7 +5,7 @@
 //! absent: exceptions at the place of the mistake; each stands in a list here, with its reason.
 
 mod components;
-mod links;
+mod paths;
 mod shell;
 mod sources;
 #[cfg(test)]
@@ -91,7 +91,7 @@ fn check(root: &Path) -> io::Result<Vec<String>> {
             problems.extend(shell::check(file));
         }
         if file.path.ends_with(".md") {
-            problems.extend(links::check(root, file));
+            problems.extend(paths::check(root, file));
         }
         if file.path == "README.md" && !file.text.lines().any(|line| line == TEST_COMMAND) {
             problems.push(format!("README.md: the test command is not `{TEST_COMMAND}`, which CI runs"));

@@ -1,4 +1,4 @@
-use super::{File, check, components, links, shell, sources};
+use super::{File, check, components, paths, shell, sources};
 use crate::root;
 
 fn file(path: &str, text: &str) -> File {
@@ -98,8 +98,8 @@ fn finds_a_component_that_does_not_read_top_down() {
 }
 
 #[test]
-fn finds_a_link_and_a_path_that_lead_nowhere() {
-    let text = "[here](../README.md#it) and [there](nowhere.md), `tracecore/src/lib.rs` and `tracecore/src/none.rs`\n";
-    let problems = links::check(root(), &file("docs/ARCHITECTURE.md", text));
-    assert_eq!(problems.len(), 2, "{problems:?}");
+fn finds_a_path_that_leads_nowhere() {
+    let text = "`tracecore/src/lib.rs` and `tracecore/src/none.rs`\n";
+    let problems = paths::check(root(), &file("docs/ARCHITECTURE.md", text));
+    assert_eq!(problems, ["docs/ARCHITECTURE.md:1: there is no tracecore/src/none.rs"]);
 }

@@ -24,9 +24,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::after;
 use super::answer::{Answer, Follow};
+use crate::net::body::Unread;
 use crate::net::handler::{HttpService, guarded, too_slow};
 use crate::net::request::Exchange;
-use crate::net::{Closed, Limits, MAX_BODY_BYTES, Observer};
+use crate::net::{Closed, DISCARD_TIMEOUT, Limits, MAX_BODY_BYTES, Observer};
 use crate::time::Instant;
 
 /// The smallest read buffer that hyper accepts, in bytes.
@@ -57,6 +58,7 @@ where
     let mut connection = pin!(http.serve_connection(io, service));
     let mut alarm = pin!(sleep_until(progress.deadline(&limits).0));
     let mut stop = pin!(stopping.cancelled());
+    let unread = progress.unread();
     let mut told = false;
 
     poll_fn(|cx| {
@@ -64,9 +66,15 @@ where
             told = true;
             connection.as_mut().graceful_shutdown();
         }
+        if told {
+            unread.give_up();
+        }
         if let Poll::Ready(result) = connection.as_mut().poll(cx) {
             progress.settle(&result);
             return Poll::Ready(how_it_ended(&result, &progress));
+        }
+        if unread.poll_forget(cx).is_ready() {
+            progress.rest_is_read();
         }
         let (deadline, closed) = progress.deadline(&limits);
         if alarm.deadline() != deadline {
@@ -100,9 +108,10 @@ impl<S: HttpService> Handler<S> {
         let Handler { limits, observer, progress, .. } = self;
         let (limits, observer, progress, service) =
             (*limits, Arc::clone(observer), progress.clone(), self.service.clone());
+        let unread = progress.unread();
         let (mut exchange, request) = Exchange::begin(Arc::clone(&observer), request);
         async move {
-            let answered = timeout(limits.request, guarded(service, request, limits, observer)).await;
+            let answered = timeout(limits.request, guarded(service, request, Some(unread), limits, observer)).await;
             let answered = answered.unwrap_or_else(|_elapsed| {
                 progress.request_timed_out();
                 Err(too_slow(limits))
@@ -177,6 +186,8 @@ struct State {
     arriving: Option<Instant>,
     /// The request whose answer is out of the handler's hands and not yet in the socket's.
     unflushed: Option<Exchange>,
+    /// The rest of the body of a request that was answered without it.
+    unread: Unread,
     observer: Arc<dyn Observer>,
 }
 
@@ -186,6 +197,8 @@ enum Phase {
     Headers,
     /// A handler has the request, or its answer is being written.
     Request,
+    /// The answer is out, and the rest of the request's body is still coming.
+    Rest,
     /// The answer is out and nothing has come since.
     Idle,
 }
@@ -199,6 +212,7 @@ impl Progress {
             gave_up: false,
             arriving: None,
             unflushed: None,
+            unread: Unread::default(),
             observer,
         })))
     }
@@ -222,7 +236,20 @@ impl Progress {
     fn request_ends(&self, exchange: Exchange) {
         let mut state = self.lock();
         state.unflushed = Some(exchange);
-        state.enter(Phase::Idle);
+        let phase = if state.unread.is_there() { Phase::Rest } else { Phase::Idle };
+        state.enter(phase);
+    }
+
+    /// There is nothing more of a body that nobody wants.
+    fn rest_is_read(&self) {
+        let mut state = self.lock();
+        if state.phase == Phase::Rest {
+            state.enter(Phase::Idle);
+        }
+    }
+
+    fn unread(&self) -> Unread {
+        self.lock().unread.clone()
     }
 
     /// The socket has taken all there was to write.
@@ -271,6 +298,7 @@ impl Progress {
         let (limit, closed) = match state.phase {
             Phase::Headers => (limits.header_read, Closed::HeaderTimeout),
             Phase::Request => (limits.request.saturating_add(limits.write_stall), Closed::RequestTimeout),
+            Phase::Rest => (DISCARD_TIMEOUT, Closed::RequestTimeout),
             Phase::Idle => (limits.idle, Closed::IdleTimeout),
         };
         let phase_ends = (after(state.since, limit), closed);

@@ -135,7 +135,7 @@ impl<S: HttpService> Handler<S> {
             (*limits, Arc::clone(observer), streams.clone(), self.service.clone());
         let (mut exchange, request) = Exchange::begin(Arc::clone(&observer), request);
         async move {
-            let answered = streams.in_time(id, guarded(service, request, limits, observer)).await;
+            let answered = streams.in_time(id, guarded(service, request, None, limits, observer)).await;
             let response = exchange.answered::<S>(answered.unwrap_or_else(|| Err(too_slow(limits))));
             let answered = Answered { exchange: Some(exchange), ended: false };
             Ok(response.map(|body| Answer::new(body, answered)))
