@@ -46,6 +46,9 @@ fn succeeds(tree: &Path, arguments: &[&str]) -> Ended {
     ended
 }
 
+/// What the new receiver is called: as nobody calls one of this project, for the project may have any other.
+const NAME: &str = "made_by_a_test";
+
 /// What the author writes: lines of the copied receiver, and what stands in their place.
 const AUTHORED: [(&str, &str); 4] = [
     ("/// Sends one tick per interval.", "/// Reads the temperature of a thermal zone."),
@@ -68,12 +71,16 @@ const AUTHORED: [(&str, &str); 4] = [
 #[test]
 fn a_new_receiver_is_on_metrics_after_ten_lines() {
     let tree = copy();
-    let made = succeeds(&tree, &["xtask", "new-receiver", "thermal"]);
-    assert!(made.out.contains("docs/examples/thermal.yaml"), "{}", made.out);
-    for made in ["schemas/receiver.thermal.json", "docs/components/receiver.thermal.md", "docs/examples/thermal.yaml"] {
+    let made = succeeds(&tree, &["xtask", "new-receiver", NAME]);
+    assert!(made.out.contains("docs/examples/made_by_a_test.yaml"), "{}", made.out);
+    for made in [
+        "schemas/receiver.made_by_a_test.json",
+        "docs/components/receiver.made_by_a_test.md",
+        "docs/examples/made_by_a_test.yaml",
+    ] {
         assert!(tree.join(made).exists(), "{made}");
     }
-    let again = cargo(&tree, &["xtask", "new-receiver", "thermal"]);
+    let again = cargo(&tree, &["xtask", "new-receiver", NAME]);
     assert_eq!(again.code, Some(2), "{}", again.out);
     assert!(again.log.contains("there already"), "{}", again.log);
     // As it is, it is formatted, keeps the rules of the project and the contract, and its generated files are its own.
@@ -83,7 +90,7 @@ fn a_new_receiver_is_on_metrics_after_ten_lines() {
     let tests = ["test", "--package", "tracecore-tests", "--test", "it", "--"];
     succeeds(&tree, &[&tests[..], &checks[..]].concat());
 
-    let file = tree.join("components/src/receivers/thermal.rs");
+    let file = tree.join("components/src/receivers/made_by_a_test.rs");
     let mut text = fs::read_to_string(&file).expect("the component");
     for (before, after) in AUTHORED {
         assert!(text.contains(before), "{text}");
@@ -95,14 +102,15 @@ fn a_new_receiver_is_on_metrics_after_ten_lines() {
 
     let address = free_address();
     let endpoint = format!("exporters.prometheus.endpoint={address}");
-    let path = format!("receivers.thermal.path={}", zone.display());
+    let path = format!("receivers.made_by_a_test.path={}", zone.display());
     succeeds(&tree, &["build", "--bin", "tracecore"]);
     let mut collect = Command::new(root().join("target/scaffold/debug/tracecore"));
-    collect.current_dir(&tree).args(["collect", "--config", "docs/examples/thermal.yaml"]);
+    collect.current_dir(&tree).args(["collect", "--config", "docs/examples/made_by_a_test.yaml"]);
     let mut process = Process::start(collect.args(["--set", &endpoint, "--set", &path]));
-    process.logs("component started component=thermal");
+    process.logs("component started component=made_by_a_test");
     let url = format!("http://{address}/metrics");
-    let shown = |text: &String| value(text, "thermal_temperature_celsius{").is_some_and(|celsius| celsius == 61.5);
+    let shown =
+        |text: &String| value(text, "made_by_a_test_temperature_celsius{").is_some_and(|celsius| celsius == 61.5);
     let scraped = eventually("the value is shown", || Some(get(&url).body).filter(shown));
-    assert!(scraped.contains("# HELP thermal_temperature_celsius Temperature of the zone.\n"), "{scraped}");
+    assert!(scraped.contains("# HELP made_by_a_test_temperature_celsius Temperature of the zone.\n"), "{scraped}");
 }
