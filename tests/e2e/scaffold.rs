@@ -86,9 +86,12 @@ fn a_new_receiver_is_on_metrics_after_ten_lines() {
     // As it is, it is formatted, keeps the rules of the project and the contract, and its generated files are its own.
     succeeds(&tree, &["fmt", "--all", "--check"]);
     succeeds(&tree, &["xtask", "tidy"]);
-    let checks = ["conformance::every", "generated::", "registry::", "schema::"];
+    let checks = ["conformance::every", "generated::", "registry::", "schema::", "compat::", "pages::", "guide::"];
     let tests = ["test", "--package", "tracecore-tests", "--test", "it", "--"];
     succeeds(&tree, &[&tests[..], &checks[..]].concat());
+    let of_program =
+        ["test", "--package", "tracecore-tests", "--test", "e2e", "--", "examples::", "twelve_mistakes", "docs_"];
+    succeeds(&tree, &of_program);
 
     let file = tree.join("components/src/receivers/made_by_a_test.rs");
     let mut text = fs::read_to_string(&file).expect("the component");

@@ -4,20 +4,21 @@ use std::process::{Command, ExitCode};
 
 use crate::{Done, root};
 
-/// Rewrites what is made of the declarations of the components: schemas, the catalog, pages.
+/// Rewrites what another component changes: schemas, the catalog, pages, and the message that lists what there is.
 pub(crate) fn of_components() -> Done {
-    let mut tests = Command::new(env!("CARGO"));
-    tests.args(["test", "--quiet", "--package", "tracecore-tests", "--test", "it", "--", "generated::"]);
-    let status = tests.env("UPDATE", "1").current_dir(root()).status()?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    rewrite(&["--package", "tracecore-tests", "--test", "it", "--test", "e2e", "--", "generated::", "twelve_mistakes"])
 }
 
 /// Rewrites every generated file.
 pub(crate) fn run() -> Done {
-    let mut tests = Command::new(env!("CARGO"));
-    tests.args(["test", "--quiet", "--workspace", "--lib", "--test", "it", "--test", "e2e", "--"]);
     // The modules whose tests look at `UPDATE` or, for the compiler's messages, at trybuild's own variable.
-    tests.args(["tests::", "compat::", "expand::", "generated::", "ui::", "mistakes::"]);
-    let status = tests.env("UPDATE", "1").env("TRYBUILD", "overwrite").current_dir(root()).status()?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let binaries = ["--workspace", "--lib", "--test", "it", "--test", "e2e", "--"];
+    let modules = ["tests::", "compat::", "expand::", "generated::", "ui::", "mistakes::"];
+    rewrite(&[&binaries[..], &modules].concat())
+}
+
+fn rewrite(tests: &[&str]) -> Done {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["test", "--quiet"]).args(tests).env("UPDATE", "1").env("TRYBUILD", "overwrite").current_dir(root());
+    Ok(if cargo.status()?.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -10,7 +10,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 
 use super::ceiling::within_ceiling;
@@ -118,8 +118,9 @@ impl Conformance {
     /// The promises that it does not keep.
     ///
     /// # Panics
-    /// Inside a runtime: it has one of its own.
+    /// Inside a runtime: it has one of its own, and there a constructor could spawn.
     pub fn check(&self) -> Vec<Breach> {
+        assert!(Handle::try_current().is_err(), "a check of the contract is no async test");
         let mut breaches: Vec<Breach> = self.configures().err().into_iter().collect();
         let configures = breaches.is_empty();
         let mut show = |rule, shown: Shown| {

@@ -226,9 +226,11 @@ impl Progress {
         state.enter(Phase::Request);
     }
 
-    /// The handler took too long.
+    /// The handler took too long; whoever still sends has had the time of a request.
     fn request_timed_out(&self) {
-        self.lock().gave_up = true;
+        let mut state = self.lock();
+        state.gave_up = true;
+        state.unread.give_up();
     }
 
     /// The last of the answer was handed over for writing. Or the connection has failed: then nothing is flushed any
