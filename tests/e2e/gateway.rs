@@ -1,15 +1,18 @@
-//! A gateway that is killed: what an agent has of it was not taken, and is sent again.
+//! A gateway and its clients. What an agent has of one that is killed was not taken, and is sent again.
 //!
-//! The gateway answers once a batch is in its file. What was written and not answered comes twice, which OTLP allows; what
+//! That gateway answers once a batch is in its file. What was written and not answered comes twice, which OTLP allows; what
 //! was answered is never lost.
 
 use std::collections::BTreeMap;
 use std::fs;
 
 use components as _;
+use http::Request;
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tracecore::testing::{ScriptedReceiver as Source, TestService, logs};
 use tracecore_tests::loopback;
 
@@ -97,4 +100,53 @@ service:
     assert!(arrived.keys().copied().eq(0..KILLS * BATCHES), "{exporter}: {} of {}", arrived.len(), KILLS * BATCHES);
     let twice: usize = arrived.values().map(|times| times - 1).sum();
     assert!(twice <= KILLS * UNDER_WAY, "{exporter}: {twice} came twice");
+}
+
+#[tokio::test]
+async fn the_log_says_once_in_a_while_whose_requests_are_refused_for_good() {
+    let config = "yaml:
+receivers:
+  otlp: {protocols: {grpc: {endpoint: 'localhost:0'}, http: {endpoint: 'localhost:0'}}}
+exporters:
+  debug:
+service:
+  pipelines:
+    logs: {receivers: [otlp], exporters: [debug]}
+";
+    let mut gateway = Process::start(&mut tracecore(["collect", "--config", config]));
+    let listens = |line: String| {
+        let address = line.split("listen=").nth(1).and_then(|behind| behind.split(' ').next());
+        address.expect("the line names the address").to_owned()
+    };
+    let (grpc, http) = (listens(gateway.logs("receiving OTLP")), listens(gateway.logs("receiving OTLP")));
+
+    let mut bad = TcpStream::connect(http).await.expect("the gateway accepts");
+    let peer = bad.local_addr().expect("it is connected");
+    for _ in 0..2 {
+        let request =
+            "POST /v1/logs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1\r\n\r\n{";
+        bad.write_all(request.as_bytes()).await.expect("the gateway reads");
+        let mut answer = [0; 1024];
+        let read = bad.read(&mut answer).await.expect("the gateway answers");
+        assert!(answer[..read].starts_with(b"HTTP/1.1 400"));
+    }
+    let line = gateway.logs("a client's request is refused for good");
+    assert!(line.contains(&format!("peer={peer} ")) && line.contains("INVALID_ARGUMENT"), "{line}");
+
+    let strange = TcpStream::connect(grpc).await.expect("the gateway accepts");
+    let peer = strange.local_addr().expect("it is connected");
+    let (mut client, connection) = h2::client::handshake(strange).await.expect("it speaks HTTP/2");
+    let request = Request::post("http://x/unknown").header("content-type", "application/grpc");
+    let (answer, _) = client.send_request(request.body(()).expect("a request"), true).expect("it is sent");
+    let answer = tokio::select! {
+        answer = answer => answer.expect("the gateway answers"),
+        _ = connection => panic!("the connection ended without an answer"),
+    };
+    assert_eq!(answer.headers()["grpc-status"], "12");
+    let line = gateway.logs("a client's request is refused for good");
+    assert!(line.contains(&format!("peer={peer} ")) && line.contains("UNIMPLEMENTED"), "{line}");
+
+    gateway.signal(Signal::TERM);
+    let ended = gateway.ended();
+    assert_eq!(ended.log.matches("refused for good").count(), 2, "one line for each protocol:\n{}", ended.log);
 }

@@ -118,6 +118,11 @@ impl ExporterPlan {
         }
     }
 
+    /// How long a delivery takes to which nothing happens.
+    fn takes(&self) -> Duration {
+        self.batch.as_ref().map_or(Duration::ZERO, |batch| batch.flush_timeout)
+    }
+
     /// A sender hears how the delivery ended.
     pub(crate) fn waits(&self) -> bool {
         self.wait_for_result || !self.queued
@@ -135,6 +140,15 @@ impl ExporterPlan {
 }
 
 impl Plan {
+    /// The longest that receivers which emit one batch after the other take for all that they are told to emit: where an
+    /// exporter has no queue, each waits for its delivery.
+    pub(crate) fn backlog(&self) -> Duration {
+        let batches =
+            self.steps.iter().map(|(_, fault)| if let Fault::Burst(_, batches, _) = fault { *batches } else { 0 });
+        let longest = self.exporters.iter().map(ExporterPlan::takes).max().unwrap_or_default();
+        longest * batches.sum::<u32>()
+    }
+
     pub(crate) fn from_seed(seed: u64) -> Plan {
         let dice = &Dice(Simulation::seeded(seed));
         let receivers = dice.some(1, 3, || ReceiverPlan {

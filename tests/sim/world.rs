@@ -19,7 +19,7 @@ use crate::ledger::{BatchId, Entry, Ledger};
 use crate::plan::Plan;
 use crate::source::{Order, Source};
 
-/// How long a healed collector has to come to rest: some of the longest back-offs (36 s), starts (10 s) and probes (10 s)
+/// How long a healed collector has to come to rest, beside what receivers have yet to emit: some of the longest back-offs (36 s), starts (10 s) and probes (10 s)
 /// one after the other.
 const REST: Duration = Duration::from_secs(300);
 /// The time between the last batches, and after them.
@@ -196,7 +196,7 @@ impl World {
         }
         if played.asked.is_none() {
             self.heal();
-            let mut next = tokio::time::Instant::now() + REST;
+            let mut next = tokio::time::Instant::now() + REST + plan.backlog();
             for receiver in 0..self.sources.len() {
                 sleep_until(next).await;
                 played.farewell.push(self.emit(receiver, 1));

@@ -45,11 +45,12 @@ const BUILT: [&str; 8] = ["--workspace", "--lib", "--test", "it", "--test", "sim
 const NOT_RUN: &str = "tracecore_macros";
 /// Tests that say the same each time, or to which it is nothing how busy the machine is: what compiles or compares files,
 /// what tries all orders of a few steps, what runs fixed seeds on a paused clock.
-const SKIPPED: [&str; 7] = [
+const SKIPPED: [&str; 8] = [
     "ui::",
     "expand::",
     "generated::",
     "link::",
+    "scaffold::",
     "the_program_is_built_without_the_test_kit",
     "interleaving",
     "a_run_is_the_same_whatever_the_wall_clock_does",

@@ -5,6 +5,7 @@
 //! streams they come by. Who sends its body with its headers, as clients of small requests do, is never charged.
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -22,6 +23,7 @@ use crate::memory::Arriving;
 pub struct RequestBody {
     /// There until it is dropped.
     inner: Option<Limited<Incoming>>,
+    peer: SocketAddr,
     /// Where it goes if it is dropped before its end.
     unread: Option<Unread>,
     observer: Arc<dyn Observer>,
@@ -76,13 +78,19 @@ impl Unread {
 impl RequestBody {
     pub(super) fn new(
         body: Incoming,
+        peer: SocketAddr,
         unread: Option<Unread>,
         limit: usize,
         head: usize,
         observer: Arc<dyn Observer>,
     ) -> Self {
         let inner = Some(Limited::new(body, limit));
-        RequestBody { inner, unread, observer, beside: head + WAITING_BYTES, held: None }
+        RequestBody { inner, peer, unread, observer, beside: head + WAITING_BYTES, held: None }
+    }
+
+    /// Who sends it: the other end of the connection, which may be a proxy.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
     }
 
     fn is_whole(&self) -> bool {

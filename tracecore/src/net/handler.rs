@@ -4,6 +4,7 @@ use std::any::Any;
 use std::convert::Infallible;
 use std::error::Error;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -61,6 +62,7 @@ where
 pub(super) async fn guarded<S: HttpService>(
     service: S,
     request: Request<Incoming>,
+    peer: SocketAddr,
     unread: Option<Unread>,
     limits: Limits,
     observer: Arc<dyn Observer>,
@@ -69,7 +71,8 @@ pub(super) async fn guarded<S: HttpService>(
     let head = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     // Who asks first does not send what it hears is not wanted.
     let unread = unread.filter(|_| !request.headers().contains_key(EXPECT));
-    let request = request.map(|body| RequestBody::new(body, unread, limits.body_bytes, head, Arc::clone(&observer)));
+    let request =
+        request.map(|body| RequestBody::new(body, peer, unread, limits.body_bytes, head, Arc::clone(&observer)));
     refused?;
     let handled = AssertUnwindSafe(service.handle(request)).catch_unwind();
     handled.await.map_err(|panic| {

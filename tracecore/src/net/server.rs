@@ -190,7 +190,7 @@ impl<S: HttpService> Connections<S> {
     {
         let open = Open::new(Arc::clone(&self.observer), peer);
         let observer = Arc::clone(&self.observer);
-        let served = connection::run(io, self.service.clone(), self.limits, observer, self.stopping.clone());
+        let served = connection::run(io, peer, self.service.clone(), self.limits, observer, self.stopping.clone());
         self.tasks.spawn(async move { open.closes(served.await) }.in_current_span());
         if !self.have_room() && !self.full {
             self.full = true;

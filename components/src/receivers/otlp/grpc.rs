@@ -79,6 +79,11 @@ impl HttpService for Grpc {
 
     async fn handle(self, request: Request<RequestBody>) -> Response<Reply> {
         let (head, body) = request.into_parts();
+        let peer = body.peer();
+        let failure = |route, status: &Status| {
+            self.0.intake.refusals.refused(peer, status);
+            Reply::failure(route, status)
+        };
         if head.method != Method::POST {
             return Reply::not_grpc(StatusCode::METHOD_NOT_ALLOWED);
         }
@@ -88,18 +93,18 @@ impl HttpService for Grpc {
         let Some(signal) = signal_of_grpc_path(head.uri.path()) else {
             let unknown =
                 Status::new(Code::Unimplemented, "no such method: there is Export of traces, metrics and logs");
-            return Reply::failure(Route::UNKNOWN, &unknown);
+            return failure(Route::UNKNOWN, &unknown);
         };
         let route = Route(grpc_path(signal));
         let Some(encoding) = encoding(&head.headers) else {
             let unknown = Status::new(Code::Unimplemented, "grpc-encoding names none of gzip, zstd and deflate");
-            let mut refusal = Reply::failure(route, &unknown);
+            let mut refusal = failure(route, &unknown);
             refusal.headers_mut().insert(GRPC_ACCEPT_ENCODING, ENCODINGS);
             return refusal;
         };
         match self.export(signal, encoding, &head, body).await {
             Ok(()) => Reply::success(route),
-            Err(status) => Reply::failure(route, &status),
+            Err(status) => failure(route, &status),
         }
     }
 

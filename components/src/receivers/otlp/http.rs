@@ -3,6 +3,7 @@
 //! A failure has a `google.rpc.Status` as its body, in the format of the request, and in JSON where that is not known.
 //! Deliberately absent: compressed answers, and the query of a URL: it is not looked at.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -76,10 +77,11 @@ impl HttpService for Http {
 impl Shared {
     async fn answer(&self, request: Request<RequestBody>) -> Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
-        let format = format(&head.headers);
+        let (peer, format) = (body.peer(), format(&head.headers));
         let Some((signal, _)) = self.paths.iter().find(|(_, path)| path == head.uri.path()) else {
             let unknown = Status::new(Code::NotFound, "nothing is taken at this path");
-            return Failure { http: StatusCode::NOT_FOUND, status: unknown }.response(format.unwrap_or(Format::Json));
+            let failure = Failure { http: StatusCode::NOT_FOUND, status: unknown };
+            return self.refuse(peer, &failure, format);
         };
         let mut answer = match (&head.method, &self.cors) {
             (&Method::POST, _) => self.post(*signal, format, &head, body).await,
@@ -92,7 +94,7 @@ impl Shared {
             _ => {
                 let status = Status::new(Code::Unimplemented, "this path takes POST alone");
                 let failure = Failure { http: StatusCode::METHOD_NOT_ALLOWED, status };
-                let mut answer = failure.response(format.unwrap_or(Format::Json));
+                let mut answer = self.refuse(peer, &failure, format);
                 answer.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
                 answer
             }
@@ -108,11 +110,12 @@ impl Shared {
         head: &Parts,
         body: RequestBody,
     ) -> Response<Full<Bytes>> {
+        let peer = body.peer();
         let mut answer = match format {
             Some(format) => match self.take(signal, format, head, body).await {
                 Ok(()) => with_body(StatusCode::OK, format, response::encode(signal, format, None)),
                 Err(failure) => {
-                    let mut answer = failure.response(format);
+                    let mut answer = self.refuse(peer, &failure, Some(format));
                     if answer.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
                         answer.headers_mut().insert(ACCEPT_ENCODING, self.accepted.clone());
                     }
@@ -122,7 +125,7 @@ impl Shared {
             None => {
                 let text = "content-type is neither application/x-protobuf nor application/json";
                 let status = Status::new(Code::InvalidArgument, text);
-                Failure { http: StatusCode::UNSUPPORTED_MEDIA_TYPE, status }.response(Format::Json)
+                self.refuse(peer, &Failure { http: StatusCode::UNSUPPORTED_MEDIA_TYPE, status }, None)
             }
         };
         if let Some(cors) = &self.cors {
@@ -140,6 +143,12 @@ impl Shared {
             Unpackable::Status(status) => status.into(),
         })?;
         Ok(self.intake.take(batch, head, None).await?)
+    }
+
+    /// The answer to a request that was not taken; in JSON where nobody knows what the client speaks.
+    fn refuse(&self, peer: SocketAddr, failure: &Failure, format: Option<Format>) -> Response<Full<Bytes>> {
+        self.intake.refusals.refused(peer, &failure.status);
+        failure.response(format.unwrap_or(Format::Json))
     }
 
     /// What the body is compressed with.

@@ -16,23 +16,24 @@ use tracecore::signal::Metadata;
 use tracecore::time::Instant;
 
 use super::Otlp;
+use super::refusals::Refusals;
 use super::unpack::Unpacker;
 
 /// How long a client is asked to wait for memory: the bodies that fill it have come, or were given up, by then.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The way into the pipelines, and what goes with a batch.
-#[derive(Clone)]
 pub(super) struct Intake {
     pub(super) unpacker: Unpacker,
     pub(super) emitter: Emitter,
     pub(super) include_metadata: bool,
+    pub(super) refusals: Refusals,
 }
 
 impl Intake {
-    pub(super) fn new(cx: &Cx<Otlp>, include_metadata: bool) -> Self {
+    pub(super) fn new(cx: &Cx<Otlp>, protocol: &'static str, include_metadata: bool) -> Self {
         let unpacker = Unpacker { offload: cx.offload().clone(), memory: cx.memory().clone() };
-        Intake { unpacker, emitter: cx.emitter().clone(), include_metadata }
+        Intake { unpacker, emitter: cx.emitter().clone(), include_metadata, refusals: Refusals::new(protocol) }
     }
 
     /// Sends a batch into the pipelines, until the client no longer waits.

@@ -12,6 +12,7 @@ mod http;
 mod intake;
 mod message;
 mod pieces;
+mod refusals;
 mod reply;
 mod unpack;
 
@@ -71,12 +72,12 @@ impl Receiver for Otlp {
     async fn start(&mut self, cx: &Cx<Self>) -> Result<(), Error> {
         if let Some(config) = &self.config.protocols.grpc.0 {
             let listener = listen(cx, "grpc", &config.endpoint).await?;
-            let intake = Intake::new(cx, config.include_metadata);
+            let intake = Intake::new(cx, "grpc", config.include_metadata);
             cx.serve(listener, Grpc::new(intake, config.max_message()), config.limits());
         }
         if let Some(config) = &self.config.protocols.http.0 {
             let listener = listen(cx, "http", &config.endpoint).await?;
-            let intake = Intake::new(cx, config.include_metadata);
+            let intake = Intake::new(cx, "http", config.include_metadata);
             cx.serve(listener, Http::new(intake, config, self.response_headers.clone()), config.limits());
         }
         Ok(())

@@ -7,6 +7,7 @@
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -40,6 +41,7 @@ const UPLOAD_READ_BUFFER: usize = 64 * 1024;
 /// As [`super::run`].
 pub(super) async fn run<Io, S>(
     io: Io,
+    peer: SocketAddr,
     service: S,
     limits: Limits,
     observer: Arc<dyn Observer>,
@@ -51,7 +53,7 @@ where
 {
     let progress = Progress::new(Arc::clone(&observer));
     let io = TokioIo::new(Watched { io, progress: progress.clone() });
-    let handler = Handler { service, limits, observer, progress: progress.clone() };
+    let handler = Handler { peer, service, limits, observer, progress: progress.clone() };
     let mut http = http1::Builder::new();
     http.header_read_timeout(None).max_header_size(limits.header_bytes).max_buf_size(read_buffer(limits));
     let service = service_fn(move |request| handler.answer(request));
@@ -93,6 +95,7 @@ fn read_buffer(limits: Limits) -> usize {
 
 /// The service of one connection, with what bounds each of its requests.
 struct Handler<S> {
+    peer: SocketAddr,
     service: S,
     limits: Limits,
     observer: Arc<dyn Observer>,
@@ -105,13 +108,14 @@ impl<S: HttpService> Handler<S> {
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<Answer<S::Body, Answered>>, Infallible>> + use<S> {
         self.progress.request_begins();
-        let Handler { limits, observer, progress, .. } = self;
-        let (limits, observer, progress, service) =
-            (*limits, Arc::clone(observer), progress.clone(), self.service.clone());
+        let Handler { peer, limits, observer, progress, .. } = self;
+        let (peer, limits, observer, progress, service) =
+            (*peer, *limits, Arc::clone(observer), progress.clone(), self.service.clone());
         let unread = progress.unread();
         let (mut exchange, request) = Exchange::begin(Arc::clone(&observer), request);
         async move {
-            let answered = timeout(limits.request, guarded(service, request, Some(unread), limits, observer)).await;
+            let answered =
+                timeout(limits.request, guarded(service, request, peer, Some(unread), limits, observer)).await;
             let answered = answered.unwrap_or_else(|_elapsed| {
                 progress.request_timed_out();
                 Err(too_slow(limits))

@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -38,6 +39,7 @@ const FRAME_BYTES: std::ops::RangeInclusive<u32> = 16 * 1024..=(1 << 24) - 1;
 /// As [`super::run`].
 pub(super) async fn run<Io, S>(
     io: Io,
+    peer: SocketAddr,
     service: S,
     limits: Limits,
     settings: Http2,
@@ -59,7 +61,7 @@ where
         stalled: false,
         farewell: None,
     });
-    let handler = Handler { service, limits, observer, streams: streams.clone() };
+    let handler = Handler { peer, service, limits, observer, streams: streams.clone() };
     let mut http = http2::Builder::new(streams.clone());
     http.timer(TokioTimer::new())
         .auto_date_header(false)
@@ -118,6 +120,7 @@ fn how_it_ended(result: &hyper::Result<()>) -> Closed {
 
 /// The service of one connection, with what bounds each of its requests.
 struct Handler<S> {
+    peer: SocketAddr,
     service: S,
     limits: Limits,
     observer: Arc<dyn Observer>,
@@ -130,12 +133,12 @@ impl<S: HttpService> Handler<S> {
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<Answer<S::Body, Answered>>, Infallible>> + use<S> {
         let id = self.streams.begin();
-        let Handler { limits, observer, streams, .. } = self;
-        let (limits, observer, streams, service) =
-            (*limits, Arc::clone(observer), streams.clone(), self.service.clone());
+        let Handler { peer, limits, observer, streams, .. } = self;
+        let (peer, limits, observer, streams, service) =
+            (*peer, *limits, Arc::clone(observer), streams.clone(), self.service.clone());
         let (mut exchange, request) = Exchange::begin(Arc::clone(&observer), request);
         async move {
-            let answered = streams.in_time(id, guarded(service, request, None, limits, observer)).await;
+            let answered = streams.in_time(id, guarded(service, request, peer, None, limits, observer)).await;
             let response = exchange.answered::<S>(answered.unwrap_or_else(|| Err(too_slow(limits))));
             let answered = Answered { exchange: Some(exchange), ended: false };
             Ok(response.map(|body| Answer::new(body, answered)))

@@ -10,6 +10,7 @@ mod http2;
 mod large;
 mod streams;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,10 +24,11 @@ use crate::time::Instant;
 /// For a limit that reaches beyond what the clock can count: as good as never.
 const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Serves one connection to its end, and says how it ended. A cancelled `stopping` lets the requests in flight finish
+/// Serves one connection of `peer` to its end, and says how it ended. A cancelled `stopping` lets the requests in flight finish
 /// and closes a connection that has none.
 pub(super) async fn run<Io, S>(
     io: Io,
+    peer: SocketAddr,
     service: S,
     limits: Limits,
     observer: Arc<dyn Observer>,
@@ -37,8 +39,8 @@ where
     S: HttpService,
 {
     match limits.http2 {
-        None => http1::run(io, service, limits, observer, stopping).await,
-        Some(settings) => http2::run(io, service, limits, settings, observer, stopping).await,
+        None => http1::run(io, peer, service, limits, observer, stopping).await,
+        Some(settings) => http2::run(io, peer, service, limits, settings, observer, stopping).await,
     }
 }
 

@@ -1,0 +1,70 @@
+//! Telling whose requests are refused for good: the client hears why, and nobody may be reading what it hears.
+
+use std::mem;
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tracecore::otlp::status::Status;
+use tracecore::time::Instant;
+use tracing::warn;
+
+/// The least time between two lines of the log: who sends what is wrong sends it again and again.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// The most bytes of a reason that are told: it may repeat what the client wrote.
+const MAX_REASON_BYTES: usize = 256;
+
+/// What was told of the requests to one server that no client may send again.
+pub(super) struct Refusals {
+    /// `grpc` or `http`.
+    protocol: &'static str,
+    told: Mutex<Told>,
+}
+
+#[derive(Default)]
+struct Told {
+    last: Option<Instant>,
+    /// How many were refused since, and not told of.
+    untold: u64,
+}
+
+impl Refusals {
+    pub(super) fn new(protocol: &'static str) -> Self {
+        Refusals { protocol, told: Mutex::default() }
+    }
+
+    /// A request of `peer` is refused.
+    pub(super) fn refused(&self, peer: SocketAddr, status: &Status) {
+        if status.is_retryable() {
+            return;
+        }
+        let Some(untold) = self.due(Instant::now()) else { return };
+        let reason = &status.message[..status.message.floor_char_boundary(MAX_REASON_BYTES)];
+        let (code, protocol) = (status.code.as_str(), self.protocol);
+        warn!(%peer, protocol, code, reason, untold, "a client's request is refused for good");
+    }
+
+    /// Whether one that comes now is told of: then how many were not, since the last that was.
+    fn due(&self, now: Instant) -> Option<u64> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.last.is_some_and(|last| now.duration_since(last) < PAUSE) {
+            told.untold += 1;
+            return None;
+        }
+        Some(mem::replace(&mut *told, Told { last: Some(now), untold: 0 }).untold)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_in_a_while_is_told_of_and_the_others_are_counted() {
+        let refusals = Refusals::new("http");
+        let start = Instant::now();
+        let told: Vec<_> = [0, 1, 59, 60, 61, 200].map(|at| refusals.due(start + Duration::from_secs(at))).into();
+        assert_eq!(told, [Some(0), None, None, Some(2), None, Some(1)]);
+    }
+}
