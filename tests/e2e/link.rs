@@ -6,13 +6,13 @@
 use std::fs;
 use std::process::Command;
 
-use crate::process::{Ended, root, run};
+use crate::process::{self, Ended, root, run};
 
 /// Builds the program of `tests/link` with the dependencies that the rest of the tests have.
 fn build(features: &[&str]) -> Ended {
     let workspace = root().join("tests/link");
     fs::copy(root().join("Cargo.lock"), workspace.join("Cargo.lock")).expect("the lock file");
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = process::cargo();
     cargo.current_dir(workspace).env("CARGO_TARGET_DIR", root().join("target/link"));
     let output = cargo.args(["build", "--release", "--package", "program"]).args(features).output();
     let output = output.expect("cargo can be run");

@@ -9,6 +9,7 @@ mod cli;
 mod collector;
 mod editor;
 mod examples;
+mod full_disk;
 mod gateway;
 mod http;
 mod json_peer;

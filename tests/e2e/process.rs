@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::{fs, thread};
+use std::{env, fs, thread};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tracecore::testing::{CEILING, ceiling};
@@ -32,10 +32,24 @@ pub(crate) fn tracecore<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<
     command
 }
 
+/// Cargo, in the root of the repository. What the Cargo around this test said of its package is taken away: build scripts
+/// read it, and all that depends on them would be built anew.
+pub(crate) fn cargo() -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    for (name, _) in env::vars_os() {
+        let of_a_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if name.to_str().is_some_and(of_a_package) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo.current_dir(root());
+    cargo
+}
+
 /// Builds the program with the features that the tests have too, so that every dependency is there already.
 fn build() -> PathBuf {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(root()).args(["build", "--workspace", "--bin", "tracecore", "--message-format", "json"]);
+    let mut cargo = cargo();
+    cargo.args(["build", "--workspace", "--bin", "tracecore", "--message-format", "json"]);
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::{fs, str};
 
 use crate::http::{get, value};
-use crate::process::{Ended, Process, eventually, root};
+use crate::process::{self, Ended, Process, eventually, root};
 use crate::scarcity::free_address;
 
 /// A copy of what is in the repository, committed or not. The last one stays, with what was built in it.
@@ -29,10 +29,9 @@ fn copy() -> PathBuf {
 }
 
 fn cargo(tree: &Path, arguments: &[&str]) -> Ended {
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = process::cargo();
     cargo.current_dir(tree).env("CARGO_TARGET_DIR", root().join("target/scaffold")).args(arguments);
-    // Set by the run of this test, and about its own package.
-    cargo.env_remove("CARGO_MANIFEST_DIR").env_remove("UPDATE");
+    cargo.env_remove("UPDATE");
     // A build says nothing for minutes: it has no ceiling but the run's own.
     let output = cargo.output().expect("cargo can be run");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -3,10 +3,10 @@
 //! Generated files have no stage of their own: a test compares each with what would be written. The rules of
 //! [`tidy`](super::tidy) are a test too.
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::{Done, complain, root, stopwatch};
+use crate::{Done, cargo, complain, stopwatch};
 
 /// Switches the events of every service under test off.
 const WITHOUT_EVENTS: (&str, &str) = ("TRACECORE_TEST_EVENTS", "off");
@@ -33,7 +33,7 @@ pub(crate) fn run() -> Done {
     let mut whole = Duration::ZERO;
     for (name, arguments, variable) in STAGES {
         let elapsed = stopwatch();
-        let status = Command::new(env!("CARGO")).args(arguments).envs(variable).current_dir(root()).status()?;
+        let status = cargo().args(arguments).envs(variable).status()?;
         let took = elapsed();
         whole += took;
         complain(format_args!("stage {name}: {} s of {} s", took.as_secs(), whole.as_secs()));

@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use serde_json::Value;
 
-use crate::{Done, complain, root, say};
+use crate::{Done, cargo, complain, root, say};
 
 /// The least share of lines, in percent, that the tests of each crate run.
 const FLOORS: [(&str, f64); 3] = [("tracecore", 80.0), ("tracecore-macros", 80.0), ("components", 80.0)];
@@ -31,14 +31,13 @@ impl Lines {
 pub(crate) fn run() -> Done {
     let folder = root().join("target/coverage");
     fs::create_dir_all(&folder)?;
-    let status = Command::new(env!("CARGO"))
+    let status = cargo()
         .args(["tarpaulin", "--engine", "llvm", "--workspace", "--skip-clean", "--timeout", "600", "--out", "Json"])
         .arg("--output-dir")
         .arg(&folder)
         .arg("--target-dir")
         .arg(folder.join("build"))
         .args(["--", "--skip", "mistakes_are_shown", "--skip", "link"])
-        .current_dir(root())
         .status()?;
     if !status.success() {
         complain(

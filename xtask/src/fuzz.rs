@@ -13,7 +13,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread::scope;
 
-use crate::{Done, complain, root, say};
+use crate::{Done, cargo, complain, root, say};
 
 /// Every target.
 const TARGETS: [&str; 8] = ["walk", "views", "edits", "json", "decompress", "http", "receiver", "config"];
@@ -43,9 +43,9 @@ pub(crate) fn run(args: &Args) -> Done {
     let Some(host) = host()? else { return Err("rustc does not say what it compiles for".into()) };
     // With the versions of everything that the program has.
     fs::copy(root().join("Cargo.lock"), root().join("tests/fuzz/Cargo.lock"))?;
-    let mut build = Command::new(env!("CARGO"));
+    let mut build = cargo();
     build.args(["fuzz", "build", "--sanitizer", "none", "--fuzz-dir", "tests/fuzz", "--target-dir", "target/fuzz"]);
-    if !build.current_dir(root()).status()?.success() {
+    if !build.status()?.success() {
         complain("the targets cannot be built: .ci/setup installs what they need");
         return Ok(ExitCode::FAILURE);
     }

@@ -1,8 +1,8 @@
 //! Generated files are written by the tests that compare them, so that there is one way to make them.
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use crate::{Done, root};
+use crate::{Done, cargo};
 
 /// Rewrites what another component changes: schemas, the catalog, pages, and the message that lists what there is.
 pub(crate) fn of_components() -> Done {
@@ -18,7 +18,7 @@ pub(crate) fn run() -> Done {
 }
 
 fn rewrite(tests: &[&str]) -> Done {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["test", "--quiet"]).args(tests).env("UPDATE", "1").env("TRYBUILD", "overwrite").current_dir(root());
-    Ok(if cargo.status()?.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let mut command = cargo();
+    command.args(["test", "--quiet"]).args(tests).env("UPDATE", "1").env("TRYBUILD", "overwrite");
+    Ok(if command.status()?.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

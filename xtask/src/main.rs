@@ -14,7 +14,7 @@ use std::error::Error;
 use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
@@ -85,6 +85,20 @@ type Done = Result<ExitCode, Box<dyn Error>>;
 /// The root of the workspace.
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package is a folder of the workspace")
+}
+
+/// Cargo, in the root of the workspace. What the Cargo around this program said of its package is taken away: build scripts
+/// read it, and all that depends on them would be built anew for each caller.
+fn cargo() -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    for (name, _) in std::env::vars_os() {
+        let of_a_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if name.to_str().is_some_and(of_a_package) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo.current_dir(root());
+    cargo
 }
 
 /// A line on standard output. Whoever reads may have gone.

@@ -17,7 +17,7 @@ use std::thread::{available_parallelism, scope};
 
 use serde_json::Value;
 
-use crate::{Done, root, say, stopwatch};
+use crate::{Done, cargo, say, stopwatch};
 
 /// How often, and how many.
 #[derive(Debug, clap::Args)]
@@ -144,9 +144,9 @@ impl Binary {
 
 /// Builds the tests.
 fn build() -> Result<Vec<Binary>, Box<dyn Error>> {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["test", "--no-run", "--message-format", "json"]).args(BUILT).current_dir(root());
-    let built = cargo.stderr(Stdio::inherit()).output()?;
+    let mut tests = cargo();
+    tests.args(["test", "--no-run", "--message-format", "json"]).args(BUILT);
+    let built = tests.stderr(Stdio::inherit()).output()?;
     if !built.status.success() {
         return Err("the tests do not compile".into());
     }

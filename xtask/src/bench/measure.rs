@@ -9,7 +9,7 @@ use std::thread::{available_parallelism, scope};
 use serde_json::Value;
 
 use super::table::{Row, Table, TableError};
-use crate::{complain, root};
+use crate::{cargo, complain};
 
 /// Why there are no figures.
 #[derive(Debug, thiserror::Error)]
@@ -170,10 +170,8 @@ fn build_benchmarks(features: &[&str]) -> Result<PathBuf, MeasureError> {
 
 /// Has Cargo build something: where the executable of this name is.
 pub(super) fn build(name: &str, arguments: &[&str]) -> Result<PathBuf, MeasureError> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| CARGO.into());
-    let mut command = Command::new(cargo);
-    command.current_dir(root()).args(arguments);
-    command.args(["--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
+    let mut command = cargo();
+    command.args(arguments).args(["--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
     let messages = output(CARGO, &mut command)?.stdout;
     let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let executable = |artifact: Value| {
