@@ -82,6 +82,16 @@ pub(crate) enum Command {
         /// Write every page into this folder instead; it is made if there is none
         #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "component")]
         output: Option<PathBuf>,
+        /// Say which pages in this folder are not as they would be written, and write nothing
+        #[arg(
+            long,
+            value_name = "DIR",
+            value_hint = ValueHint::DirPath,
+            num_args = 0..=1,
+            default_missing_value = "docs/components",
+            conflicts_with_all = ["component", "output"]
+        )]
+        check: Option<PathBuf>,
     },
     /// Say what this program is, and gather what a bug report needs
     ///

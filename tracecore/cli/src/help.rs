@@ -81,10 +81,11 @@ Examples:
   tracecore docs                     the list of all components
   tracecore docs receiver/otlp
   tracecore docs --output pages      every page as a file
+  tracecore docs --check pages       in a pipeline of changes: are they still true?
 
 Exit codes:
-  0  printed, or written
-  1  a page could not be written
+  0  printed, or written, or as written
+  1  a page could not be written, or is not as it would be written
   2  there is no such component, or the arguments are wrong";
 
 pub(crate) const VERSION: &str = "\

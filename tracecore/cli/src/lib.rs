@@ -39,7 +39,8 @@ pub fn main() -> ExitCode {
         Command::PrintConfig { config, mode } => print_config(&config, mode),
         Command::Receivers(Receivers::List) => list_receivers(),
         Command::Schema { component } => print_schema(component.as_deref()),
-        Command::Docs { component, output } => print_docs(component.as_deref(), output.as_deref()),
+        Command::Docs { check: Some(folder), .. } => check_docs(&folder),
+        Command::Docs { component, output, .. } => print_docs(component.as_deref(), output.as_deref()),
         Command::Version(args) => bundle::version(&args),
         Command::Completions { shell } => Ok(help::completions(shell)),
         Command::Man { of } => help::man(&of),
@@ -210,6 +211,16 @@ fn print_docs(component: Option<&str>, output: Option<&Path>) -> Result<ExitCode
         (None, None) => report::line(docs::index(&registry).trim_end()),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn check_docs(folder: &Path) -> Result<ExitCode, Failure> {
+    let as_written =
+        |(name, page): &(String, String)| fs::read_to_string(folder.join(name)).is_ok_and(|is| is == *page);
+    let differ: Vec<_> = docs::pages(&registry()?).into_iter().filter(|page| !as_written(page)).collect();
+    for (name, _) in &differ {
+        report::error(&format!("error: {} is not as `tracecore docs` writes it", folder.join(name).display()));
+    }
+    Ok(if differ.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The component that is called `role/type` on the command line.
