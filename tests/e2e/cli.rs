@@ -188,10 +188,11 @@ fn docs_prints_the_pages_that_are_committed() {
     let check = |folder: Option<&Path>| run(tracecore(["docs", "--check"]).args(folder).current_dir(root()));
     assert_eq!((check(None).code, check(Some(&pages)).code), (Some(0), Some(0)));
     fs::write(pages.join("receiver.otlp.md"), "It was so once.").expect("a file");
-    fs::remove_file(pages.join("errors.md")).expect("a file");
+    fs::rename(pages.join("errors.md"), pages.join("receiver.gone.md")).expect("a file");
     let stale = check(Some(&pages));
     let differ: Vec<_> = stale.log.lines().map(|line| line.split(' ').nth(1).expect("a path")).collect();
-    let wanted = ["errors.md", "receiver.otlp.md"].map(|name| pages.join(name).display().to_string());
+    let wanted =
+        ["errors.md", "receiver.otlp.md", "receiver.gone.md"].map(|name| pages.join(name).display().to_string());
     assert_eq!((stale.code, differ), (Some(1), wanted.iter().map(String::as_str).collect()), "{}", stale.log);
     let taken = folder.path().join("a-file");
     fs::write(&taken, "").expect("a file");

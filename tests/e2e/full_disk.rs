@@ -72,7 +72,11 @@ telemetry: {{enabled: true, listen: 'localhost:0'}}
         assert_eq!(request.send(body.as_slice()).expect("it is taken").status(), 200);
     }
     eventually("the exporter tells of the full disk", || {
-        get(&format!("{surface}/status")).body.contains("No space left on device").then_some(())
+        let status: Value = serde_json::from_str(&get(&format!("{surface}/status")).body).expect("JSON");
+        let file = status["components"].as_array()?.iter().find(|component| component["id"] == "file")?;
+        let message = file["last_error"]["message"].as_str()?;
+        (file["status"] == "recoverable_error" && file["last_error"]["kind"] == "io").then_some(())?;
+        message.contains("No space left on device").then_some(())
     });
     assert_eq!(get(&format!("{surface}/healthz")).status, 200);
     fs::remove_file(&filler).expect("it is there");

@@ -131,7 +131,10 @@ service:
         assert!(answer[..read].starts_with(b"HTTP/1.1 400"));
     }
     let line = gateway.logs("a client's request is refused for good");
-    assert!(line.contains(&format!("peer={peer} ")) && line.contains("INVALID_ARGUMENT"), "{line}");
+    assert!(
+        line.contains(&format!("component=otlp protocol=\"http\" peer={peer} ")) && line.contains("INVALID_ARGUMENT"),
+        "{line}"
+    );
 
     let strange = TcpStream::connect(grpc).await.expect("the gateway accepts");
     let peer = strange.local_addr().expect("it is connected");
@@ -144,7 +147,10 @@ service:
     };
     assert_eq!(answer.headers()["grpc-status"], "12");
     let line = gateway.logs("a client's request is refused for good");
-    assert!(line.contains(&format!("peer={peer} ")) && line.contains("UNIMPLEMENTED"), "{line}");
+    assert!(
+        line.contains(&format!("component=otlp protocol=\"grpc\" peer={peer} ")) && line.contains("UNIMPLEMENTED"),
+        "{line}"
+    );
 
     gateway.signal(Signal::TERM);
     let ended = gateway.ended();

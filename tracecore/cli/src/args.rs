@@ -82,7 +82,7 @@ pub(crate) enum Command {
         /// Write every page into this folder instead; it is made if there is none
         #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "component")]
         output: Option<PathBuf>,
-        /// Say which pages in this folder are not as they would be written, and write nothing
+        /// Say which pages in this folder are not as they would be written, or are of no component, and write nothing
         #[arg(
             long,
             value_name = "DIR",

@@ -214,13 +214,26 @@ fn print_docs(component: Option<&str>, output: Option<&Path>) -> Result<ExitCode
 }
 
 fn check_docs(folder: &Path) -> Result<ExitCode, Failure> {
-    let as_written =
-        |(name, page): &(String, String)| fs::read_to_string(folder.join(name)).is_ok_and(|is| is == *page);
-    let differ: Vec<_> = docs::pages(&registry()?).into_iter().filter(|page| !as_written(page)).collect();
-    for (name, _) in &differ {
-        report::error(&format!("error: {} is not as `tracecore docs` writes it", folder.join(name).display()));
+    let pages = docs::pages(&registry()?);
+    let is_written = |name: &str, page: &str| fs::read_to_string(folder.join(name)).is_ok_and(|is| is == page);
+    let differs = pages.iter().filter(|(name, page)| !is_written(name, page)).map(|(name, _)| name.clone());
+    let differs: Vec<_> = differs.collect();
+    // A page that nobody writes is of a component that is gone.
+    let there = fs::read_dir(folder).into_iter().flatten().flatten();
+    let there = there.filter_map(|file| file.file_name().into_string().ok());
+    let gone: Vec<_> = there.filter(|name| name.ends_with(".md") && !pages.contains_key(name)).collect();
+    for name in &differs {
+        let (path, output) = (folder.join(name), folder.display());
+        let path = path.display();
+        report::error(&format!(
+            "error: {path} is not as this program writes it: run `tracecore docs --output {output}`"
+        ));
     }
-    Ok(if differ.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    for name in &gone {
+        let path = folder.join(name);
+        report::error(&format!("error: {} is of no component of this program: delete it", path.display()));
+    }
+    Ok(if differs.is_empty() && gone.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The component that is called `role/type` on the command line.

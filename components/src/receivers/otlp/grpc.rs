@@ -84,11 +84,15 @@ impl HttpService for Grpc {
             self.0.intake.refusals.refused(peer, status);
             Reply::failure(route, status)
         };
+        let not_grpc = |status, why| {
+            self.0.intake.refusals.refused(peer, &Status::new(Code::InvalidArgument, why));
+            Reply::not_grpc(status)
+        };
         if head.method != Method::POST {
-            return Reply::not_grpc(StatusCode::METHOD_NOT_ALLOWED);
+            return not_grpc(StatusCode::METHOD_NOT_ALLOWED, "not gRPC: its method is not POST");
         }
         if !is_grpc(&head.headers) {
-            return Reply::not_grpc(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+            return not_grpc(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not gRPC: its content-type is another");
         }
         let Some(signal) = signal_of_grpc_path(head.uri.path()) else {
             let unknown =

@@ -33,7 +33,8 @@ pub(super) struct Intake {
 impl Intake {
     pub(super) fn new(cx: &Cx<Otlp>, protocol: &'static str, include_metadata: bool) -> Self {
         let unpacker = Unpacker { offload: cx.offload().clone(), memory: cx.memory().clone() };
-        Intake { unpacker, emitter: cx.emitter().clone(), include_metadata, refusals: Refusals::new(protocol) }
+        let refusals = Refusals::new(cx.id().clone(), protocol);
+        Intake { unpacker, emitter: cx.emitter().clone(), include_metadata, refusals }
     }
 
     /// Sends a batch into the pipelines, until the client no longer waits.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use tracecore::config::ComponentId;
 use tracecore::otlp::status::Status;
 use tracecore::time::Instant;
 use tracing::warn;
@@ -17,6 +18,7 @@ const MAX_REASON_BYTES: usize = 256;
 
 /// What was told of the requests to one server that no client may send again.
 pub(super) struct Refusals {
+    component: ComponentId,
     /// `grpc` or `http`.
     protocol: &'static str,
     told: Mutex<Told>,
@@ -25,13 +27,13 @@ pub(super) struct Refusals {
 #[derive(Default)]
 struct Told {
     last: Option<Instant>,
-    /// How many were refused since, and not told of.
-    untold: u64,
+    /// How many others were refused since.
+    others: u64,
 }
 
 impl Refusals {
-    pub(super) fn new(protocol: &'static str) -> Self {
-        Refusals { protocol, told: Mutex::default() }
+    pub(super) fn new(component: ComponentId, protocol: &'static str) -> Self {
+        Refusals { component, protocol, told: Mutex::default() }
     }
 
     /// A request of `peer` is refused.
@@ -39,20 +41,20 @@ impl Refusals {
         if status.is_retryable() {
             return;
         }
-        let Some(untold) = self.due(Instant::now()) else { return };
+        let Some(others) = self.due(Instant::now()) else { return };
         let reason = &status.message[..status.message.floor_char_boundary(MAX_REASON_BYTES)];
-        let (code, protocol) = (status.code.as_str(), self.protocol);
-        warn!(%peer, protocol, code, reason, untold, "a client's request is refused for good");
+        let (component, protocol, code) = (&self.component, self.protocol, status.code.as_str());
+        warn!(%component, protocol, %peer, code, reason, others, "a client's request is refused for good");
     }
 
     /// Whether one that comes now is told of: then how many were not, since the last that was.
     fn due(&self, now: Instant) -> Option<u64> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.last.is_some_and(|last| now.duration_since(last) < PAUSE) {
-            told.untold += 1;
+            told.others += 1;
             return None;
         }
-        Some(mem::replace(&mut *told, Told { last: Some(now), untold: 0 }).untold)
+        Some(mem::replace(&mut *told, Told { last: Some(now), others: 0 }).others)
     }
 }
 
@@ -62,7 +64,7 @@ mod tests {
 
     #[test]
     fn one_in_a_while_is_told_of_and_the_others_are_counted() {
-        let refusals = Refusals::new("http");
+        let refusals = Refusals::new("otlp".parse().expect("an id"), "http");
         let start = Instant::now();
         let told: Vec<_> = [0, 1, 59, 60, 61, 200].map(|at| refusals.due(start + Duration::from_secs(at))).into();
         assert_eq!(told, [Some(0), None, None, Some(2), None, Some(1)]);
