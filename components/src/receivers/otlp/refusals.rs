@@ -1,5 +1,6 @@
 //! Telling whose requests are refused for good: the client hears why, and nobody may be reading what it hears.
 
+use std::collections::BTreeMap;
 use std::mem;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +11,8 @@ use tracecore::otlp::status::Status;
 use tracecore::time::Instant;
 use tracing::warn;
 
-/// The least time between two lines of the log: who sends what is wrong sends it again and again.
+/// The least time between two lines of the log with the same code: who sends what is wrong sends it again and again. Codes
+/// have a time each, so that a health check which asks for `/` hides nobody's broken data.
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// The most bytes of a reason that are told: it may repeat what the client wrote.
@@ -21,7 +23,8 @@ pub(super) struct Refusals {
     component: ComponentId,
     /// `grpc` or `http`.
     protocol: &'static str,
-    told: Mutex<Told>,
+    /// By code.
+    told: Mutex<BTreeMap<&'static str, Told>>,
 }
 
 #[derive(Default)]
@@ -41,20 +44,22 @@ impl Refusals {
         if status.is_retryable() {
             return;
         }
-        let Some(others) = self.due(Instant::now()) else { return };
+        let code = status.code.as_str();
+        let Some(others) = self.due(code, Instant::now()) else { return };
         let reason = &status.message[..status.message.floor_char_boundary(MAX_REASON_BYTES)];
-        let (component, protocol, code) = (&self.component, self.protocol, status.code.as_str());
+        let (component, protocol) = (&self.component, self.protocol);
         warn!(%component, protocol, %peer, code, reason, others, "a client's request is refused for good");
     }
 
-    /// Whether one that comes now is told of: then how many were not, since the last that was.
-    fn due(&self, now: Instant) -> Option<u64> {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Whether one that comes now is told of: then how many others with this code were not, since the last that was.
+    fn due(&self, code: &'static str, now: Instant) -> Option<u64> {
+        let mut by_code = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = by_code.entry(code).or_default();
         if told.last.is_some_and(|last| now.duration_since(last) < PAUSE) {
             told.others += 1;
             return None;
         }
-        Some(mem::replace(&mut *told, Told { last: Some(now), others: 0 }).others)
+        Some(mem::replace(told, Told { last: Some(now), others: 0 }).others)
     }
 }
 
@@ -66,7 +71,9 @@ mod tests {
     fn one_in_a_while_is_told_of_and_the_others_are_counted() {
         let refusals = Refusals::new("otlp".parse().expect("an id"), "http");
         let start = Instant::now();
-        let told: Vec<_> = [0, 1, 59, 60, 61, 200].map(|at| refusals.due(start + Duration::from_secs(at))).into();
+        let told: Vec<_> =
+            [0, 1, 59, 60, 61, 200].map(|at| refusals.due("NOT_FOUND", start + Duration::from_secs(at))).into();
         assert_eq!(told, [Some(0), None, None, Some(2), None, Some(1)]);
+        assert_eq!(refusals.due("INVALID_ARGUMENT", start), Some(0), "another code hides it");
     }
 }
